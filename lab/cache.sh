@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by the scripts that build something slow (hypervisor, kernels).
+#
+# An entry is a directory NAME-KEY under the cache, where KEY is a hash of
+# everything that goes into it. It is built in a directory beside it and renamed
+# into place, so an interrupted build leaves no half entry; a lock per NAME lets
+# two builds of the same thing wait for each other.
+
+xl_cache=${XENOLITH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/xenolith}
+
+say() { printf '[%s] %s\n' "${xl_step:-xenolith}" "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+# cache_key: the key of the file contents and strings given on standard input
+# and in "$@" (a name of a readable file stands for its name and content).
+cache_key() {
+	local a
+	for a in "$@"; do
+		if [ -f "$a" ]; then
+			printf '%s ' "${a##*/}"
+			sha256sum < "$a"
+		else
+			printf '%s\n' "$a"
+		fi
+	done | sha256sum | cut -c1-16
+}
+
+# cache_entry NAME KEY BUILDER [ARG...]: print the path of the entry; when it is
+# not there yet, run `BUILDER OUTDIR ARG...` first. BUILDER's standard output goes
+# to standard error. Fails, leaving nothing, when BUILDER fails.
+cache_entry() {
+	local name=$1 key=$2 entry tmp start
+	shift 2
+	entry=$xl_cache/$name-$key
+	mkdir -p "$xl_cache" || die "cannot create cache directory $xl_cache"
+	(
+		flock 9
+		if [ ! -d "$entry" ]; then
+			rm -rf "$xl_cache/.building-$name"-*
+			tmp=$xl_cache/.building-$name-$key
+			mkdir -p "$tmp"
+			start=$SECONDS
+			(set -e; "$@" "$tmp") >&2 || {
+				rm -rf "$tmp"
+				die "building $name failed"
+			}
+			mv "$tmp" "$entry"
+			say "$name built in $((SECONDS - start)) s"
+		fi
+	) 9> "$xl_cache/.lock-$name" || return 1
+	touch "$entry"
+	printf '%s\n' "$entry"
+}
