@@ -11,8 +11,8 @@ xl_cache=${XENOLITH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/xenolith}
 say() { printf '[%s] %s\n' "${xl_step:-xenolith}" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-# cache_key: the key of the file contents and strings given on standard input
-# and in "$@" (a name of a readable file stands for its name and content).
+# cache_key INPUT...: a key made of strings, and of the names and contents of those
+# that are files.
 cache_key() {
 	local a
 	for a in "$@"; do
@@ -26,8 +26,9 @@ cache_key() {
 }
 
 # cache_entry NAME KEY BUILDER [ARG...]: print the path of the entry; when it is
-# not there yet, run `BUILDER OUTDIR ARG...` first. BUILDER's standard output goes
-# to standard error. Fails, leaving nothing, when BUILDER fails.
+# not there yet, run `BUILDER ARG... OUTDIR` first. BUILDER is a program, no shell
+# function (`set -e` would not hold in one here); its standard output goes to
+# standard error. Fails, leaving nothing, when BUILDER fails.
 cache_entry() {
 	local name=$1 key=$2 entry tmp start
 	shift 2
@@ -40,7 +41,7 @@ cache_entry() {
 			tmp=$xl_cache/.building-$name-$key
 			mkdir -p "$tmp"
 			start=$SECONDS
-			(set -e; "$@" "$tmp") >&2 || {
+			"$@" "$tmp" >&2 9>&- || {
 				rm -rf "$tmp"
 				die "building $name failed"
 			}
