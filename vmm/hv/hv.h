@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole hypervisor interface of the monitor. Xen implements it (hv_xen.c: the
+ * keeper's client plus handles restricted to the one domain); tests/fake implements
+ * it without Xen. Nothing above this header knows which.
+ *
+ * Life of a domain: shell -> shape (vCPUs and RAM, may be repeated) -> write images
+ * -> start -> events -> close. close destroys it, and so does the death of either
+ * process.
+ *
+ * Input from the guest: everything in `struct hv_event`. The implementation copies
+ * an access once, before anyone looks at it.
+ */
+#ifndef VMM_HV_HV_H
+#define VMM_HV_HV_H
+
+#include "vmm/lib/err.h"
+#include "vmm/lib/gmem.h"
+
+struct hv; /* the implementation's */
+
+struct hv_shape {
+	unsigned vcpus; /* 1..32 */
+	uint64_t ram; /* bytes, a multiple of 1 MiB, laid out as gmem.h says */
+};
+
+/* Where the first vCPU starts: 32-bit protected mode, paging off (xen/docs/misc/pvh). */
+struct hv_entry {
+	uint32_t ip;
+	gpa_t start_info;
+};
+
+enum hv_space { HV_PIO, HV_MMIO };
+
+/* A range of addresses whose accesses come as HV_IO events; `last` is inclusive. */
+struct hv_range {
+	enum hv_space space;
+	uint64_t first, last;
+};
+
+/* One guest access, or `count` of them (REP). xen/include/public/hvm/ioreq.h */
+struct hv_io {
+	enum hv_space space;
+	bool write;
+	bool indirect; /* data is not in `data` but in guest memory at `data` */
+	bool backwards; /* REP with DF set: addresses go down */
+	uint8_t size; /* 1, 2, 4 or 8 */
+	uint32_t count;
+	uint64_t addr;
+	uint64_t data; /* value written, or to be returned; or a gpa */
+};
+
+enum hv_end {
+	HV_END_POWEROFF, /* SHUTDOWN_poweroff: a halted CPU with interrupts off */
+	HV_END_REBOOT,
+	HV_END_CRASH, /* the guest's panic notifier */
+	HV_END_TRIPLE_FAULT,
+	HV_END_OTHER,
+};
+
+enum hv_event_kind {
+	HV_NOTHING, /* spurious wake-up */
+	HV_IO, /* answer with ops->complete */
+	HV_ENDED, /* the guest shut down; `end` says how */
+	HV_LOST, /* the keeper or the domain is gone */
+};
+
+struct hv_event {
+	enum hv_event_kind kind;
+	unsigned vcpu; /* HV_IO */
+	struct hv_io io; /* HV_IO */
+	enum hv_end end; /* HV_ENDED */
+};
+
+struct hv_counts {
+	uint64_t hypercalls; /* made by the keeper */
+	uint64_t dm_ops;
+	uint64_t pages_mapped;
+	uint64_t notifies; /* event channel notifications sent */
+	uint64_t ioreqs;
+};
+
+struct hv_ops {
+	/*
+	 * Make the domain's vCPUs and RAM; what was there before is lost. Leaves the
+	 * ranges (`n` of them, borrowed for the call) registered and the domain paused.
+	 * -ENOMEM when the host has not that much memory: the shell is empty then.
+	 */
+	int (*shape)(struct hv *hv, const struct hv_shape *s, const struct hv_range *ranges,
+		     unsigned n, struct err *e);
+
+	/* Copy to or from the guest's RAM; the range was checked by gmem. */
+	struct gmem_ops mem;
+
+	/* Set the first vCPU and let it run. Only after shape, once. */
+	int (*start)(struct hv *hv, const struct hv_entry *entry, struct err *e);
+
+	/* Idempotent while the guest runs. */
+	int (*pause)(struct hv *hv, struct err *e);
+	int (*resume)(struct hv *hv, struct err *e);
+
+	/* One edge on a GSI (1..47). Never fails visibly: failures are logged once. */
+	void (*pulse)(struct hv *hv, unsigned gsi);
+
+	/*
+	 * Descriptor that is readable when `next` has something. `next` fills one event
+	 * and returns true, or returns false when there is none left.
+	 */
+	int (*fd)(struct hv *hv);
+	bool (*next)(struct hv *hv, struct hv_event *ev);
+
+	/* Answer the access of `vcpu`; `data` is what a direct read returns. */
+	void (*complete)(struct hv *hv, unsigned vcpu, uint64_t data);
+
+	struct hv_counts (*counts)(struct hv *hv);
+
+	/* Destroy the domain and free everything. */
+	void (*close)(struct hv *hv);
+
+	/* One line for the log: hypervisor version, profile, domain. */
+	const char *(*describe)(struct hv *hv);
+};
+
+/* Every implementation starts with this. */
+struct hv {
+	const struct hv_ops *ops;
+};
+
+#endif
