@@ -5,7 +5,7 @@
 #ifndef BOOT_CMDLINE_H
 #define BOOT_CMDLINE_H
 
-#include "boot/layout.h"
+#include "vmm/lib/layout.h"
 #include "vmm/lib/err.h"
 
 struct cmdline {

@@ -11,6 +11,7 @@
 #define DEVICES_PLATFORM_H
 
 #include "devices/bus.h"
+#include "vmm/lib/layout.h"
 
 struct platform_events {
 	void (*poweroff)(void *ctx); /* S5 was entered */

@@ -3,8 +3,8 @@
  * The guest-visible machine: what lies where in guest-physical memory and I/O space.
  * Shared by the tables that describe it (boot/) and the devices that answer there.
  */
-#ifndef BOOT_LAYOUT_H
-#define BOOT_LAYOUT_H
+#ifndef VMM_LIB_LAYOUT_H
+#define VMM_LIB_LAYOUT_H
 
 /* Below 1 MiB, where no kernel segment may go. */
 #define LAYOUT_START_INFO 0x6000
