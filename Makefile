@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The whole build. Sources are found by directory, objects go to build/VARIANT/, and
+# nothing is configured: what differs between compilers is probed when it is needed.
+# Lines with `##` are what `make help` prints.
+
+## VARIANT=release|debug|asan|cov|fuzz   kind of build (release)
+## CC=gcc|clang                         compiler (gcc)
+## CFLAGS=, LDFLAGS=                    appended after the project's own flags
+## WERROR=                              empty: warnings do not stop the build
+## V=1                                  show whole command lines
+## PREFIX=, DESTDIR=                    where install puts things (/usr/local)
+## XEN_DIR=                             a built Xen; default: hypervisor-patches/build.sh
+## DEPS=no                              do not look for missing Debian packages
+## FUZZ_SECONDS=                        how long each fuzzer runs (60; check-fuzz: 5)
+
+VARIANT := release
+PREFIX  := /usr/local
+WERROR  := -Werror
+DEPS    := yes
+ifeq ($(origin CC),default)
+CC := $(if $(filter fuzz,$(VARIANT)),clang,gcc)
+endif
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: all help FORCE
+all:
+
+B := build/$(VARIANT)
+G := build/gen
+ifeq ($(V),)
+Q := @
+say = @printf '  %-7s %s\n' $1 $2
+endif
+
+# ---- sources ------------------------------------------------------------------
+
+# Files of vmm/hv that include no Xen header. They are part of the core; the others
+# make the real monitor, and tests/fake takes their place in xenolith-fake.
+HV_PORTABLE :=
+
+HV_SRC    := $(wildcard vmm/hv/*.c)
+XEN_SRC   := $(filter-out $(HV_PORTABLE),$(HV_SRC))
+CORE_SRC  := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c, \
+		vmm vmm/lib devices boot seccomp api))) $(HV_PORTABLE)
+FAKE_SRC  := $(wildcard tests/fake/*.c)
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
+
+objects    = $(patsubst %.c,$B/%.o,$1)
+MAIN_OBJ  := $(call objects,vmm/main.c)
+XEN_OBJ   := $(call objects,$(XEN_SRC))
+CORE_OBJ  := $(call objects,$(CORE_SRC))
+FAKE_OBJ  := $(call objects,$(FAKE_SRC))
+UNIT_OBJ  := $(call objects,$(UNIT_SRC))
+FUZZ_OBJ  := $(call objects,$(FUZZ_SRC))
+
+CORE  := $B/libxenolith-core.a
+FAKE  := $B/libxenolith-fake.a
+UNITS := $(patsubst tests/unit/%.c,$B/tests/%,$(UNIT_SRC))
+FUZZERS := $(patsubst tests/fuzz/%.c,$B/%,$(FUZZ_SRC))
+
+# ---- flags --------------------------------------------------------------------
+
+# A value that costs a process: found when first used, then kept.
+once = $(eval $1 := $2)$($1)
+# Those of the options $1 that the compiler takes.
+accepted = $(shell for o in $1; do \
+	$(CC) -Werror $$o -x c -c -o /dev/null /dev/null 2> /dev/null && echo "$$o"; done)
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wvla \
+	-Walloca -Wformat=2 -Wundef -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wpointer-arith -Wcast-align -Wcast-qual \
+	-Wwrite-strings -Wswitch-enum -Wnull-dereference -Wimplicit-fallthrough \
+	-Wdouble-promotion
+WARN_PROBED = $(call once,WARN_PROBED,$(call accepted,-Wduplicated-cond \
+	-Wduplicated-branches -Wlogical-op -Wjump-misses-init -Warith-conversion))
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+ifeq ($(VARIANT),release)
+OPT  := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+HARD  = $(call once,HARD,-fstack-protector-strong -fstack-clash-protection \
+	-fcf-protection=full $(call accepted,-ftrivial-auto-var-init=zero \
+	-fzero-call-used-regs=used-gpr -fstrict-flex-arrays=3))
+else ifeq ($(VARIANT),debug)
+OPT  := -Og -g3
+else ifeq ($(VARIANT),asan)
+OPT  := -O1 -g -fno-omit-frame-pointer $(SANITIZE)
+LINK := $(SANITIZE)
+else ifeq ($(VARIANT),cov)
+OPT  := -O0 -g --coverage
+LINK := --coverage
+else ifeq ($(VARIANT),fuzz)
+OPT  := -O1 -g -fno-omit-frame-pointer $(SANITIZE) -fsanitize=fuzzer-no-link
+LINK := $(SANITIZE)
+else
+$(error VARIANT=$(VARIANT): one of release, debug, asan, cov, fuzz)
+endif
+
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$G $(OPT) $(HARD) -fPIE -fno-common \
+	-fno-delete-null-pointer-checks $(WARN) $(WARN_PROBED) $(WERROR) -MMD -MP
+ALL_LDFLAGS = -pie -Wl,--as-needed -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code \
+	$(LINK)
+
+# The patched Xen's public headers, in place of those in /usr/include.
+$(XEN_OBJ): EXTRA = -D__XEN_TOOLS__ -isystem "$$(cat build/xen)/include"
+# cmocka hands every test a state that most do not want.
+$(UNIT_OBJ): EXTRA = -Wno-unused-parameter
+
+LIBS     = $(call once,LIBS,$(shell pkg-config --libs liburing libcjson))
+XEN_LIBS = $(call once,XEN_LIBS,$(shell pkg-config --libs xencall xenforeignmemory \
+	xenevtchn xendevicemodel xentoolcore))
+
+# ---- rules --------------------------------------------------------------------
+
+# `all` is what there is to build: the monitor.
+all: $(if $(wildcard vmm/main.c),$B/xenolith,$(CORE)) ## build the monitor (the default)
+
+xenolith-fake: $B/xenolith-fake ## build the monitor on the fake hypervisor of tests/fake
+unit-tests: $(UNITS) ## build the unit tests
+fuzzers: $(FUZZERS)
+.PHONY: xenolith-fake unit-tests fuzzers
+
+# Missing packages are installed before anything is compiled.
+deps-build:
+ifeq ($(DEPS),yes)
+	@if [ -x lab/deps ]; then lab/deps tests/packages.txt; fi
+endif
+.PHONY: deps-build
+
+# A stamp is touched only when its text, $1, changes.
+define stamp
+@mkdir -p $(@D)
+@printf '%s\n' '$(subst ','\'',$1)' | cmp -s - $@ || \
+	printf '%s\n' '$(subst ','\'',$1)' > $@
+endef
+$B/.flags: FORCE | deps-build
+	$(call stamp,$(CC) $(ALL_CFLAGS) $(CFLAGS) $(ALL_LDFLAGS) $(LDFLAGS) $(LIBS))
+# What an archive is made of changes when a source file comes or goes.
+$B/.core: FORCE
+	$(call stamp,$(CORE_OBJ))
+$B/.fake: FORCE
+	$(call stamp,$(FAKE_OBJ))
+
+# build/xen holds the path of the patched Xen; it is built when it is missing.
+build/xen: FORCE
+	@mkdir -p $(@D)
+	@dir='$(XEN_DIR)'; \
+	if [ -z "$$dir" ]; then \
+		[ -x hypervisor-patches/build.sh ] || { \
+			echo 'the monitor needs the patched Xen: no hypervisor-patches/build.sh' >&2; \
+			exit 1; }; \
+		dir=$$(hypervisor-patches/build.sh) || exit 1; \
+	fi; \
+	[ -d "$$dir/include/xen" ] || { echo "no Xen headers in $$dir/include" >&2; exit 1; }; \
+	echo "$$dir" | cmp -s - $@ || echo "$$dir" > $@
+$(XEN_OBJ): build/xen
+
+$B/%.o: %.c $B/.flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$Q$(CC) $(ALL_CFLAGS) $(EXTRA) $(CFLAGS) -c -o $@ $<
+
+$(CORE): $(CORE_OBJ) $B/.core
+$(FAKE): $(FAKE_OBJ) $B/.fake
+$B/%.a:
+	$(call say,AR,$@)
+	@rm -f $@
+	$Q$(AR) rcs $@ $(filter %.o,$^)
+
+# $1: libraries beside those that everything needs.
+define link
+$(call say,LD,$@)
+@mkdir -p $(@D)
+$Q$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) \
+	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) $1 $(LDFLAGS)
+endef
+
+$B/xenolith: $(MAIN_OBJ) $(XEN_OBJ) $(CORE)
+	$(call link,$(XEN_LIBS))
+$B/xenolith-fake: $(MAIN_OBJ) $(CORE) $(FAKE)
+	$(call link)
+# A test that wraps functions says so in tests/unit/test_NAME.ldflags.
+$B/tests/%: $B/tests/unit/%.o $(CORE) $(FAKE)
+	$(call link,-lcmocka $(file < tests/unit/$*.ldflags))
+$B/fuzz_%: $B/tests/fuzz/fuzz_%.o $(CORE) $(FAKE)
+	$(call link,-fsanitize=fuzzer)
+
+# The DSDT, compiled and turned into an array.
+ifneq ($(wildcard boot/dsdt.asl),)
+$G/boot/dsdt_aml.h: boot/dsdt.asl | deps-build
+	$(call say,IASL,$<)
+	@mkdir -p $(@D)
+	$Qiasl -va -p $G/boot/dsdt $< > $G/boot/dsdt.log || { cat $G/boot/dsdt.log; exit 1; }
+	@{ echo 'static const unsigned char dsdt_aml[] = {'; \
+	   od -An -v -tx1 $G/boot/dsdt.aml | sed 's/ \(..\)/0x\1,/g'; echo '};'; } > $@
+$(filter $B/boot/%,$(CORE_OBJ)): | $G/boot/dsdt_aml.h
+endif
+
+-include $(patsubst %.o,%.d,$(MAIN_OBJ) $(XEN_OBJ) $(CORE_OBJ) $(FAKE_OBJ) $(UNIT_OBJ) \
+	$(FUZZ_OBJ))
+.SECONDARY:
+
+# ---- housekeeping -------------------------------------------------------------
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## show this
+	@echo 'targets:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
+		awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
+	@echo 'variables:'
+	@sed -n 's/^## /  /p' Makefile
+.PHONY: clean
