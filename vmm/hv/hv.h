@@ -5,17 +5,18 @@
  * it without Xen. Nothing above this header knows which.
  *
  * Life of a domain: shell -> shape (vCPUs and RAM, may be repeated) -> write images
- * -> start -> events -> close. close destroys it, and so does the death of either
- * process.
+ * -> start -> accesses and end reported to the listener -> close. close destroys it,
+ * and so does the death of either process.
  *
- * Input from the guest: everything in `struct hv_event`. The implementation copies
- * an access once, before anyone looks at it.
+ * Input from the guest: everything in `struct hv_io`. The implementation copies an
+ * access once, before anyone looks at it.
  */
 #ifndef VMM_HV_HV_H
 #define VMM_HV_HV_H
 
 #include "vmm/lib/err.h"
 #include "vmm/lib/gmem.h"
+#include "vmm/lib/loop.h"
 
 struct hv; /* the implementation's */
 
@@ -32,7 +33,7 @@ struct hv_entry {
 
 enum hv_space { HV_PIO, HV_MMIO };
 
-/* A range of addresses whose accesses come as HV_IO events; `last` is inclusive. */
+/* A range of addresses whose accesses the listener gets; `last` is inclusive. */
 struct hv_range {
 	enum hv_space space;
 	uint64_t first, last;
@@ -58,26 +59,26 @@ enum hv_end {
 	HV_END_OTHER,
 };
 
-enum hv_event_kind {
-	HV_NOTHING, /* spurious wake-up */
-	HV_IO, /* answer with ops->complete */
-	HV_ENDED, /* the guest shut down; `end` says how */
-	HV_LOST, /* the keeper or the domain is gone */
-};
-
-struct hv_event {
-	enum hv_event_kind kind;
-	unsigned vcpu; /* HV_IO */
-	struct hv_io io; /* HV_IO */
-	enum hv_end end; /* HV_ENDED */
+/* Who is told what the guest does; called from loop_turn. */
+struct hv_listener {
+	/*
+	 * One access of the guest. Do it, put what a direct read returns into io->data;
+	 * the vCPU goes on when this returns.
+	 */
+	void (*io)(void *ctx, struct hv_io *io);
+	void (*ended)(void *ctx, enum hv_end end);
+	/* The domain, or the process that keeps it, is gone. */
+	void (*lost)(void *ctx, const char *why);
+	void *ctx;
 };
 
 struct hv_counts {
-	uint64_t hypercalls; /* made by the keeper */
+	uint64_t hypercalls; /* domctl, memory_op, hvm_op: the keeper's */
 	uint64_t dm_ops;
 	uint64_t pages_mapped;
 	uint64_t notifies; /* event channel notifications sent */
 	uint64_t ioreqs;
+	uint64_t start_ns; /* CLOCK_MONOTONIC just before the guest was let run */
 };
 
 struct hv_ops {
@@ -102,19 +103,12 @@ struct hv_ops {
 	/* One edge on a GSI (1..47). Never fails visibly: failures are logged once. */
 	void (*pulse)(struct hv *hv, unsigned gsi);
 
-	/*
-	 * Descriptor that is readable when `next` has something. `next` fills one event
-	 * and returns true, or returns false when there is none left.
-	 */
-	int (*fd)(struct hv *hv);
-	bool (*next)(struct hv *hv, struct hv_event *ev);
-
-	/* Answer the access of `vcpu`; `data` is what a direct read returns. */
-	void (*complete)(struct hv *hv, unsigned vcpu, uint64_t data);
+	/* Tell `listener` (copied) from now on; `loop` is borrowed for life. Once. */
+	void (*listen)(struct hv *hv, struct loop *loop, const struct hv_listener *listener);
 
 	struct hv_counts (*counts)(struct hv *hv);
 
-	/* Destroy the domain and free everything. */
+	/* Destroy the domain and free everything; the loop does not turn any more. */
 	void (*close)(struct hv *hv);
 
 	/* One line for the log: hypervisor version, profile, domain. */

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Xen as the monitor sees it: see hv_xen.h. */
+#include "vmm/hv/hv_xen.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <xen/xen.h>
+
+#include <xen/hvm/dm_op.h>
+#include <xen/sched.h>
+
+#include "vmm/hv/keeper.h"
+#include "vmm/hv/xen_dmop.h"
+#include "vmm/hv/xen_ioreq.h"
+#include "vmm/lib/log.h"
+
+/* How often an unpatched hypervisor is asked whether the guest has ended. */
+#define STATE_POLL_MS 20
+/* Ports that one read of the event channel descriptor takes. */
+#define PORTS_MAX 64
+
+struct hv_xen {
+	struct hv hv;
+	int sock;
+	struct keeper_info keeper;
+	uint64_t features; /* XENOLITH_FEAT_* */
+	struct xen_dmop dmop;
+	struct xen_ioreq ioreq;
+	evtchn_port_t lifecycle; /* our end; 0: none */
+	bool started, ended;
+	bool pulse_failed;
+
+	struct loop *loop;
+	struct hv_listener listener;
+	struct loop_op events, unmask, keeper_gone;
+	struct loop_timer poll_state;
+	evtchn_port_t pending[PORTS_MAX], handled[PORTS_MAX];
+	char description[128];
+};
+
+static struct hv_xen *xen(struct hv *hv)
+{
+	return CONTAINER_OF(hv, struct hv_xen, hv);
+}
+
+/* ---- the keeper ---- */
+
+static int take_answer(struct hv_xen *x, struct keeper_answer *a, struct err *e)
+{
+	ssize_t n;
+
+	do
+		n = recv(x->sock, a, sizeof(*a), 0);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(*a))
+		return err_set(e, -EPIPE, "the keeper process is gone");
+	x->keeper = (struct keeper_info){ .domid = a->domid,
+					  .profile = (enum keeper_profile)a->profile,
+					  .version = a->version,
+					  .hypercalls = a->hypercalls,
+					  .start_ns = a->start_ns };
+	if (a->rc < 0 && e)
+		*e = a->e;
+	return a->rc;
+}
+
+static int ask(struct hv_xen *x, const struct keeper_request *q, struct keeper_answer *a,
+	       struct err *e)
+{
+	if (send(x->sock, q, sizeof(*q), MSG_NOSIGNAL) != (ssize_t)sizeof(*q))
+		return err_set(e, -EPIPE, "the keeper process is gone");
+	return take_answer(x, a, e);
+}
+
+static int request(struct hv_xen *x, enum keeper_request_type type, struct err *e)
+{
+	const struct keeper_request q = { .type = type };
+	struct keeper_answer a;
+
+	return ask(x, &q, &a, e);
+}
+
+/* ---- making the domain ---- */
+
+static int bind_lifecycle(struct hv_xen *x, struct err *e)
+{
+	struct xen_lifecycle l;
+	int rc;
+
+	if (!(x->features & XENOLITH_FEAT_lifecycle))
+		return 0;
+	rc = xen_dmop_lifecycle(&x->dmop, x->keeper.domid, &l);
+	if (rc < 0)
+		return err_set(e, rc, "domain %u: lifecycle port: %s", x->keeper.domid,
+			       strerror(-rc));
+	rc = xenevtchn_bind_interdomain(x->ioreq.evtchn, x->keeper.domid, l.port);
+	if (rc < 0)
+		return err_set(e, -errno, "domain %u: binding its lifecycle port: %s",
+			       x->keeper.domid, strerror(errno));
+	x->lifecycle = (evtchn_port_t)rc;
+	return 0;
+}
+
+static void detach(struct hv_xen *x)
+{
+	if (x->lifecycle)
+		xenevtchn_unbind(x->ioreq.evtchn, x->lifecycle);
+	x->lifecycle = 0;
+	xen_ioreq_detach(&x->ioreq);
+}
+
+static int xen_shape(struct hv *hv, const struct hv_shape *s, const struct hv_range *ranges,
+		     unsigned n, struct err *e)
+{
+	struct hv_xen *x = xen(hv);
+	const struct keeper_request q = { .type = KEEPER_SHAPE, .vcpus = s->vcpus, .ram = s->ram };
+	struct keeper_answer a;
+	int rc;
+
+	detach(x);
+	rc = ask(x, &q, &a, e);
+	if (rc == 0)
+		rc = xen_ioreq_attach(&x->ioreq, s->vcpus, ranges, n, e);
+	if (rc == 0)
+		rc = bind_lifecycle(x, e);
+	if (rc < 0)
+		detach(x);
+	return rc;
+}
+
+static int mem_read(void *ctx, gpa_t at, void *dst, size_t len)
+{
+	struct hv_xen *x = ctx;
+
+	if (x->features & XENOLITH_FEAT_guest_copy)
+		return xen_dmop_copy_from(&x->dmop, x->keeper.domid, dst, at, len);
+	return xen_ioreq_map_copy_from(&x->ioreq, dst, at, len);
+}
+
+static int mem_write(void *ctx, gpa_t at, const void *src, size_t len)
+{
+	struct hv_xen *x = ctx;
+
+	if (x->features & XENOLITH_FEAT_guest_copy)
+		return xen_dmop_copy_to(&x->dmop, x->keeper.domid, at, src, len);
+	return xen_ioreq_map_copy_to(&x->ioreq, at, src, len);
+}
+
+/* ---- running ---- */
+
+static int xen_start(struct hv *hv, const struct hv_entry *entry, struct err *e)
+{
+	struct hv_xen *x = xen(hv);
+	const struct keeper_request q = { .type = KEEPER_START,
+					  .ip = entry->ip,
+					  .start_info = (uint32_t)entry->start_info.v };
+	struct keeper_answer a;
+	int rc = ask(x, &q, &a, e);
+
+	if (rc < 0)
+		return rc;
+	x->started = true;
+	if (!(x->features & XENOLITH_FEAT_lifecycle))
+		loop_timeout(x->loop, &x->poll_state, STATE_POLL_MS);
+	return 0;
+}
+
+static int xen_pause(struct hv *hv, struct err *e)
+{
+	return request(xen(hv), KEEPER_PAUSE, e);
+}
+
+static int xen_resume(struct hv *hv, struct err *e)
+{
+	return request(xen(hv), KEEPER_RESUME, e);
+}
+
+static void xen_pulse(struct hv *hv, unsigned gsi)
+{
+	struct hv_xen *x = xen(hv);
+	int rc = xen_ioreq_pulse(&x->ioreq, gsi);
+
+	if (rc < 0 && !x->pulse_failed) {
+		log_error("xen", "domain %u: raising GSI %u: %s", x->keeper.domid, gsi,
+			  strerror(-rc));
+		x->pulse_failed = true;
+	}
+}
+
+static void report_end(struct hv_xen *x, uint32_t reason)
+{
+	static const enum hv_end ends[] = {
+		[SHUTDOWN_poweroff] = HV_END_POWEROFF,
+		[SHUTDOWN_reboot] = HV_END_REBOOT,
+		[SHUTDOWN_suspend] = HV_END_OTHER,
+		[SHUTDOWN_crash] = HV_END_CRASH,
+		/* xen_build.c has Xen tell triple faults so. */
+		[SHUTDOWN_watchdog] = HV_END_TRIPLE_FAULT,
+	};
+
+	if (x->ended)
+		return;
+	x->ended = true;
+	x->listener.ended(x->listener.ctx,
+			  reason < ARRAY_SIZE(ends) ? ends[reason] : HV_END_OTHER);
+}
+
+static void report_lost(struct hv_xen *x, const char *why)
+{
+	if (x->ended)
+		return;
+	x->ended = true;
+	x->listener.lost(x->listener.ctx, why);
+}
+
+/* The lifecycle port fired: it does so once when it is bound, too. */
+static void check_lifecycle(struct hv_xen *x)
+{
+	struct xen_lifecycle l;
+	int rc = xen_dmop_lifecycle(&x->dmop, x->keeper.domid, &l);
+
+	if (rc == 0 && l.shut_down)
+		report_end(x, l.reason);
+	else if (rc < 0 || l.dying)
+		report_lost(x, "the domain was destroyed from outside");
+}
+
+static void poll_state_done(struct loop_op *op, int res)
+{
+	struct hv_xen *x = CONTAINER_OF(op, struct hv_xen, poll_state.op);
+	const struct keeper_request q = { .type = KEEPER_STATE };
+	struct keeper_answer a = { 0 };
+	struct err e;
+
+	(void)res;
+	if (x->ended)
+		return;
+	if (ask(x, &q, &a, &e) < 0)
+		report_lost(x, e.text);
+	else if (a.shut_down)
+		report_end(x, a.reason);
+	else
+		loop_timeout(x->loop, &x->poll_state, STATE_POLL_MS);
+}
+
+static void handle_port(struct hv_xen *x, evtchn_port_t port)
+{
+	int vcpu = xen_ioreq_vcpu(&x->ioreq, port);
+	struct hv_io io;
+
+	if (port == x->lifecycle && x->started)
+		check_lifecycle(x);
+	if (vcpu < 0 || !xen_ioreq_take(&x->ioreq, (unsigned)vcpu, &io))
+		return;
+	x->listener.io(x->listener.ctx, &io);
+	xen_ioreq_answer(&x->ioreq, (unsigned)vcpu, io.data);
+}
+
+static void read_events(struct hv_xen *x)
+{
+	loop_read(x->loop, &x->events, xenevtchn_fd(x->ioreq.evtchn), x->pending,
+		  sizeof(x->pending));
+}
+
+/* Ports were handled and are open again: only now may more be read. */
+static void unmask_done(struct loop_op *op, int res)
+{
+	(void)op;
+	(void)res;
+}
+
+static void events_done(struct loop_op *op, int res)
+{
+	struct hv_xen *x = CONTAINER_OF(op, struct hv_xen, events);
+	size_t n;
+
+	if (res < 0 && res != -EAGAIN && res != -EINTR) {
+		report_lost(x, "reading event channels failed");
+		return;
+	}
+	n = res > 0 ? (size_t)res / sizeof(x->pending[0]) : 0;
+	for (size_t i = 0; i < n; i++)
+		handle_port(x, x->pending[i]);
+	if (n > 0) {
+		/* Never blocks; done before the read that follows it. */
+		memcpy(x->handled, x->pending, n * sizeof(x->pending[0]));
+		loop_write(x->loop, &x->unmask, xenevtchn_fd(x->ioreq.evtchn), x->handled,
+			   n * sizeof(x->pending[0]));
+	}
+	read_events(x);
+}
+
+static void keeper_gone_done(struct loop_op *op, int res)
+{
+	struct hv_xen *x = CONTAINER_OF(op, struct hv_xen, keeper_gone);
+
+	(void)res;
+	report_lost(x, "the keeper process is gone");
+}
+
+static void xen_listen(struct hv *hv, struct loop *loop, const struct hv_listener *listener)
+{
+	struct hv_xen *x = xen(hv);
+
+	x->loop = loop;
+	x->listener = *listener;
+	x->events.done = events_done;
+	x->unmask.done = unmask_done;
+	x->keeper_gone.done = keeper_gone_done;
+	x->poll_state.op.done = poll_state_done;
+	/* Answers are waited for where they are asked for; here only the end matters. */
+	loop_poll(loop, &x->keeper_gone, x->sock, POLLRDHUP);
+	read_events(x);
+}
+
+/* ---- the rest ---- */
+
+static struct hv_counts xen_counts(struct hv *hv)
+{
+	const struct hv_xen *x = xen(hv);
+
+	return (struct hv_counts){
+		.hypercalls = x->keeper.hypercalls,
+		.dm_ops = x->dmop.calls + x->ioreq.dm_ops,
+		.pages_mapped = x->ioreq.pages_mapped,
+		.notifies = x->ioreq.notifies,
+		.ioreqs = x->ioreq.ioreqs,
+		.start_ns = x->keeper.start_ns,
+	};
+}
+
+static const char *xen_describe(struct hv *hv)
+{
+	return xen(hv)->description;
+}
+
+static void xen_close(struct hv *hv)
+{
+	struct hv_xen *x = xen(hv);
+
+	detach(x);
+	xen_ioreq_close(&x->ioreq);
+	xen_dmop_close(&x->dmop);
+	/* The keeper destroys the domain when it sees this end close. */
+	close(x->sock);
+	free(x);
+}
+
+static const struct hv_ops hv_xen_ops = {
+	.shape = xen_shape,
+	.mem = { .read = mem_read, .write = mem_write },
+	.start = xen_start,
+	.pause = xen_pause,
+	.resume = xen_resume,
+	.pulse = xen_pulse,
+	.listen = xen_listen,
+	.counts = xen_counts,
+	.close = xen_close,
+	.describe = xen_describe,
+};
+
+static void describe(struct hv_xen *x)
+{
+	snprintf(x->description, sizeof(x->description), "Xen %u.%u, domain %u, %s",
+		 x->keeper.version >> 16, x->keeper.version & 0xffff, x->keeper.domid,
+		 x->keeper.profile == KEEPER_MICRO ?
+			 "micro profile" :
+			 "full HVM profile (the hypervisor has no micro profile: unpatched)");
+}
+
+static int open_handles(struct hv_xen *x, struct err *e)
+{
+	int rc = xen_dmop_open(&x->dmop);
+
+	if (rc == 0)
+		rc = xen_dmop_restrict(&x->dmop, x->keeper.domid);
+	if (rc == 0)
+		rc = xen_dmop_features(&x->dmop, x->keeper.domid, &x->features);
+	if (rc < 0)
+		return err_set(e, rc, "/dev/xen/privcmd: %s", strerror(-rc));
+	rc = xen_ioreq_open(&x->ioreq, x->keeper.domid, e);
+	if (rc < 0)
+		return rc;
+	/* A non-blocking read lets the ring wait by polling instead of in a thread. */
+	if (fcntl(xenevtchn_fd(x->ioreq.evtchn), F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		return err_set(e, -errno, "/dev/xen/evtchn: %s", strerror(errno));
+	return 0;
+}
+
+int hv_xen_open(struct hv **out, int sock, struct err *e)
+{
+	struct hv_xen *x = calloc(1, sizeof(*x));
+	struct keeper_answer hello;
+	int rc;
+
+	if (!x)
+		return err_set(e, -ENOMEM, "out of memory");
+	x->hv.ops = &hv_xen_ops;
+	x->sock = sock;
+	xen_dmop_init(&x->dmop);
+	rc = take_answer(x, &hello, e);
+	if (rc == 0)
+		rc = open_handles(x, e);
+	if (rc < 0) {
+		xen_close(&x->hv);
+		return rc;
+	}
+	describe(x);
+	*out = &x->hv;
+	return 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dm_ops of our own: see xen_dmop.h. */
+#include "vmm/hv/xen_dmop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <xen/xen.h>
+
+#include <xen/hvm/dm_op.h>
+#include <xen/sys/privcmd.h>
+
+#define PRIVCMD "/dev/xen/privcmd"
+/* Linux' defaults (drivers/xen/privcmd.c), should its parameters be unreadable. */
+#define DEFAULT_BUFS 16
+#define DEFAULT_BUF_BYTES 4096
+#define BUFS_MAX 64
+
+void xen_dmop_init(struct xen_dmop *d)
+{
+	*d = (struct xen_dmop){ .fd = -1 };
+}
+
+static size_t parameter(const char *name, size_t otherwise)
+{
+	char path[128], text[32] = "";
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/module/xen_privcmd/parameters/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return otherwise;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return n > 0 ? strtoul(text, NULL, 10) : otherwise;
+}
+
+int xen_dmop_open(struct xen_dmop *d)
+{
+	d->fd = open(PRIVCMD, O_RDWR | O_CLOEXEC);
+	if (d->fd < 0)
+		return -errno;
+	/* One buffer holds the operation itself, the others are filled one after another. */
+	d->buf_bytes = parameter("dm_op_buf_max_size", DEFAULT_BUF_BYTES);
+	d->chunk = d->buf_bytes *
+		   (min_size(parameter("dm_op_max_nr_bufs", DEFAULT_BUFS), BUFS_MAX) - 1);
+	return 0;
+}
+
+int xen_dmop_restrict(struct xen_dmop *d, uint32_t domid)
+{
+	domid_t id = (domid_t)domid;
+
+	return ioctl(d->fd, IOCTL_PRIVCMD_RESTRICT, &id) < 0 ? -errno : 0;
+}
+
+void xen_dmop_close(struct xen_dmop *d)
+{
+	if (d->fd >= 0)
+		close(d->fd);
+	d->fd = -1;
+}
+
+static int call(struct xen_dmop *d, uint32_t domid, const privcmd_dm_op_buf_t *bufs, unsigned n)
+{
+	privcmd_dm_op_t op = { .dom = (domid_t)domid, .num = (uint16_t)n, .ubufs = bufs };
+
+	d->calls++;
+	return ioctl(d->fd, IOCTL_PRIVCMD_DM_OP, &op) < 0 ? -errno : 0;
+}
+
+static int simple(struct xen_dmop *d, uint32_t domid, struct xen_dm_op *op)
+{
+	privcmd_dm_op_buf_t buf = { .uptr = op, .size = sizeof(*op) };
+
+	return call(d, domid, &buf, 1);
+}
+
+int xen_dmop_features(struct xen_dmop *d, uint32_t domid, uint64_t *out)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_features };
+	int rc = simple(d, domid, &op);
+
+	if (rc == -EOPNOTSUPP) {
+		*out = 0;
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	*out = op.u.xenolith_features.version == XENOLITH_ABI_VERSION ?
+		       op.u.xenolith_features.features :
+		       0;
+	return 0;
+}
+
+int xen_dmop_lifecycle(struct xen_dmop *d, uint32_t domid, struct xen_lifecycle *out)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_lifecycle };
+	int rc = simple(d, domid, &op);
+
+	if (rc < 0)
+		return rc;
+	out->port = op.u.xenolith_lifecycle.port;
+	out->shut_down = op.u.xenolith_lifecycle.flags & XENOLITH_LIFECYCLE_shutdown;
+	out->dying = op.u.xenolith_lifecycle.flags & XENOLITH_LIFECYCLE_dying;
+	out->reason = op.u.xenolith_lifecycle.reason;
+	return 0;
+}
+
+int xen_dmop_lifeline(struct xen_dmop *d, uint32_t domid, uint32_t *port)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_lifeline };
+	int rc = simple(d, domid, &op);
+
+	if (rc < 0)
+		return rc;
+	*port = op.u.xenolith_lifeline.port;
+	return 0;
+}
+
+/* One copy of at most d->chunk bytes. */
+static int copy_chunk(struct xen_dmop *d, uint32_t domid, gpa_t at, char *data, size_t len,
+		      uint32_t direction)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_guest_copy };
+	privcmd_dm_op_buf_t bufs[BUFS_MAX] = { { .uptr = &op, .size = sizeof(op) } };
+	unsigned n = 1;
+
+	op.u.xenolith_guest_copy.gpa = at.v;
+	op.u.xenolith_guest_copy.flags = direction;
+	for (size_t off = 0; off < len; off += d->buf_bytes)
+		bufs[n++] = (privcmd_dm_op_buf_t){ .uptr = data + off,
+						   .size = min_size(d->buf_bytes, len - off) };
+	return call(d, domid, bufs, n);
+}
+
+static int copy(struct xen_dmop *d, uint32_t domid, gpa_t at, char *data, size_t len,
+		uint32_t direction)
+{
+	while (len > 0) {
+		size_t n = min_size(len, d->chunk);
+		int rc = copy_chunk(d, domid, at, data, n, direction);
+
+		if (rc < 0)
+			return rc;
+		at.v += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int xen_dmop_copy_to(struct xen_dmop *d, uint32_t domid, gpa_t to, const void *src, size_t len)
+{
+	/* The interface has one kind of buffer; this direction only reads it. */
+	return copy(d, domid, to, (char *)(uintptr_t)src, len, XENOLITH_COPY_to_guest);
+}
+
+int xen_dmop_copy_from(struct xen_dmop *d, uint32_t domid, void *dst, gpa_t from, size_t len)
+{
+	return copy(d, domid, from, dst, len, XENOLITH_COPY_from_guest);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The device model's half of Xen: see xen_ioreq.h. */
+#include "vmm/hv/xen_ioreq.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <xen/hvm/dm_op.h>
+#include <xen/memory.h>
+
+/* Frames of the ioreq_server resource: 0 is the buffered page, which we have not. */
+#define RESOURCE_IOREQ_PAGE 1
+/* Pages mapped at a time for copies. */
+#define WINDOW_PAGES 64
+
+/* ---- handles ---- */
+
+static int restrict_all(struct xen_ioreq *x)
+{
+	if (xendevicemodel_restrict(x->dm, x->domid) < 0 ||
+	    xenforeignmemory_restrict(x->fmem, x->domid) < 0 ||
+	    xenevtchn_restrict(x->evtchn, x->domid) < 0)
+		return -errno;
+	return 0;
+}
+
+int xen_ioreq_open(struct xen_ioreq *x, uint32_t domid, struct err *e)
+{
+	int rc;
+
+	*x = (struct xen_ioreq){ .domid = (domid_t)domid };
+	x->dm = xendevicemodel_open(NULL, 0);
+	x->fmem = xenforeignmemory_open(NULL, 0);
+	x->evtchn = xenevtchn_open(NULL, 0);
+	if (!x->dm || !x->fmem || !x->evtchn)
+		return err_set(e, -errno, "opening %s: %s",
+			       x->evtchn ? "/dev/xen/privcmd" : "/dev/xen/evtchn",
+			       strerror(errno));
+	rc = restrict_all(x);
+	if (rc < 0)
+		return err_set(e, rc, "restricting the Xen handles to domain %u: %s", domid,
+			       strerror(-rc));
+	return 0;
+}
+
+void xen_ioreq_close(struct xen_ioreq *x)
+{
+	xen_ioreq_detach(x);
+	if (x->dm)
+		xendevicemodel_close(x->dm);
+	if (x->fmem)
+		xenforeignmemory_close(x->fmem);
+	if (x->evtchn)
+		xenevtchn_close(x->evtchn);
+	*x = (struct xen_ioreq){ 0 };
+}
+
+/* ---- the server ---- */
+
+static int map_page(struct xen_ioreq *x)
+{
+	void *page = NULL;
+
+	x->resource = xenforeignmemory_map_resource(x->fmem, x->domid,
+						    XENMEM_resource_ioreq_server, x->id,
+						    RESOURCE_IOREQ_PAGE, 1, &page,
+						    PROT_READ | PROT_WRITE, 0);
+	if (!x->resource)
+		return -errno;
+	x->page = page;
+	x->pages_mapped++;
+	return 0;
+}
+
+static int map_ranges(struct xen_ioreq *x, const struct hv_range *ranges, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		x->dm_ops++;
+		if (xendevicemodel_map_io_range_to_ioreq_server(x->dm, x->domid, x->id,
+								ranges[i].space == HV_MMIO,
+								ranges[i].first,
+								ranges[i].last) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int bind_ports(struct xen_ioreq *x, unsigned vcpus)
+{
+	for (unsigned i = 0; i < vcpus; i++) {
+		int port = xenevtchn_bind_interdomain(x->evtchn, x->domid,
+						      x->page->vcpu_ioreq[i].vp_eport);
+
+		if (port < 0)
+			return -errno;
+		x->ports[x->vcpus++] = (evtchn_port_t)port;
+	}
+	return 0;
+}
+
+int xen_ioreq_attach(struct xen_ioreq *x, unsigned vcpus, const struct hv_range *ranges,
+		     unsigned n, struct err *e)
+{
+	const char *step = "create";
+	int rc = 0;
+
+	x->dm_ops += 2;
+	if (xendevicemodel_create_ioreq_server(x->dm, x->domid, HVM_IOREQSRV_BUFIOREQ_OFF,
+					       &x->id) < 0)
+		return err_set(e, -errno, "domain %u: IOREQ server: %s", x->domid,
+			       strerror(errno));
+	x->attached = true;
+	/* Mapped before it is enabled, else Xen leaves the event ports out of the page. */
+	rc = map_page(x);
+	if (rc == 0) {
+		step = "ranges";
+		rc = map_ranges(x, ranges, n);
+	}
+	if (rc == 0) {
+		step = "enable";
+		rc = xendevicemodel_set_ioreq_server_state(x->dm, x->domid, x->id, 1) ? -errno : 0;
+	}
+	if (rc == 0) {
+		step = "event channels";
+		rc = bind_ports(x, vcpus);
+	}
+	if (rc < 0) {
+		xen_ioreq_detach(x);
+		return err_set(e, rc, "domain %u: IOREQ server: %s: %s", x->domid, step,
+			       strerror(-rc));
+	}
+	return 0;
+}
+
+void xen_ioreq_detach(struct xen_ioreq *x)
+{
+	if (!x->attached)
+		return;
+	for (unsigned i = 0; i < x->vcpus; i++)
+		xenevtchn_unbind(x->evtchn, x->ports[i]);
+	x->vcpus = 0;
+	/* A mapped page keeps a destroyed domain a zombie. */
+	if (x->resource)
+		xenforeignmemory_unmap_resource(x->fmem, x->resource);
+	x->resource = NULL;
+	x->page = NULL;
+	x->attached = false;
+}
+
+/* ---- accesses ---- */
+
+int xen_ioreq_vcpu(const struct xen_ioreq *x, evtchn_port_t port)
+{
+	for (unsigned i = 0; i < x->vcpus; i++)
+		if (x->ports[i] == port)
+			return (int)i;
+	return -1;
+}
+
+static void decode(const ioreq_t *r, struct hv_io *io)
+{
+	*io = (struct hv_io){
+		.space = r->type == IOREQ_TYPE_PIO ? HV_PIO : HV_MMIO,
+		.write = r->dir == IOREQ_WRITE,
+		.indirect = r->data_is_ptr,
+		.backwards = r->df,
+		.size = (uint8_t)r->size,
+		.count = r->count,
+		.addr = r->addr,
+		.data = r->data,
+	};
+}
+
+bool xen_ioreq_take(struct xen_ioreq *x, unsigned vcpu, struct hv_io *io)
+{
+	ioreq_t *slot = &x->page->vcpu_ioreq[vcpu];
+	ioreq_t copy;
+
+	if (slot->state != STATE_IOREQ_READY)
+		return false;
+	/* Pairs with the barrier before READY in Xen's ioreq_send. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	copy = *slot;
+	slot->state = STATE_IOREQ_INPROCESS;
+	x->ioreqs++;
+	if (copy.type != IOREQ_TYPE_PIO && copy.type != IOREQ_TYPE_COPY) {
+		xen_ioreq_answer(x, vcpu, copy.data);
+		return false;
+	}
+	decode(&copy, io);
+	return true;
+}
+
+void xen_ioreq_answer(struct xen_ioreq *x, unsigned vcpu, uint64_t data)
+{
+	ioreq_t *slot = &x->page->vcpu_ioreq[vcpu];
+
+	slot->data = data;
+	/* Pairs with the barrier after IORESP_READY in Xen's wait_for_io. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	slot->state = STATE_IORESP_READY;
+	x->notifies++;
+	xenevtchn_notify(x->evtchn, x->ports[vcpu]);
+}
+
+int xen_ioreq_pulse(struct xen_ioreq *x, unsigned irq)
+{
+	x->dm_ops += 2;
+	if (xendevicemodel_set_isa_irq_level(x->dm, x->domid, (uint8_t)irq, 1) < 0 ||
+	    xendevicemodel_set_isa_irq_level(x->dm, x->domid, (uint8_t)irq, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* ---- copies by mapping ---- */
+
+/* At most WINDOW_PAGES from the page of `at` on; NULL with errno when one cannot be had. */
+static void *map_window(struct xen_ioreq *x, gpa_t at, size_t pages)
+{
+	xen_pfn_t frames[WINDOW_PAGES];
+	int errors[WINDOW_PAGES];
+	void *window;
+
+	for (size_t i = 0; i < pages; i++)
+		frames[i] = at.v / PAGE_BYTES + i;
+	window = xenforeignmemory_map(x->fmem, x->domid, PROT_READ | PROT_WRITE, pages, frames,
+				      errors);
+	if (!window)
+		return NULL;
+	x->pages_mapped += pages;
+	for (size_t i = 0; i < pages; i++) {
+		if (errors[i]) {
+			xenforeignmemory_unmap(x->fmem, window, pages);
+			errno = -errors[i];
+			return NULL;
+		}
+	}
+	return window;
+}
+
+static int map_copy(struct xen_ioreq *x, gpa_t at, char *data, size_t len, bool to_guest)
+{
+	while (len > 0) {
+		size_t off = at.v % PAGE_BYTES;
+		size_t n = min_size(len, WINDOW_PAGES * PAGE_BYTES - off);
+		size_t pages = align_up(off + n, PAGE_BYTES) / PAGE_BYTES;
+		char *window = map_window(x, at, pages);
+
+		if (!window)
+			return -errno;
+		if (to_guest)
+			memcpy(window + off, data, n);
+		else
+			memcpy(data, window + off, n);
+		xenforeignmemory_unmap(x->fmem, window, pages);
+		at.v += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int xen_ioreq_map_copy_to(struct xen_ioreq *x, gpa_t to, const void *src, size_t len)
+{
+	return map_copy(x, to, (char *)(uintptr_t)src, len, true);
+}
+
+int xen_ioreq_map_copy_from(struct xen_ioreq *x, void *dst, gpa_t from, size_t len)
+{
+	return map_copy(x, from, dst, len, false);
+}
