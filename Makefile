@@ -188,16 +188,14 @@ $B/tests/%: $B/tests/unit/%.o $(CORE) $(FAKE)
 $B/fuzz_%: $B/tests/fuzz/fuzz_%.o $(CORE) $(FAKE)
 	$(call link,-fsanitize=fuzzer)
 
-# The DSDT, compiled and turned into an array.
-ifneq ($(wildcard boot/dsdt.asl),)
-$G/boot/dsdt_aml.h: boot/dsdt.asl | deps-build
+# ACPI code, compiled and turned into an array: boot/NAME.asl is boot/NAME_aml.h.
+$G/boot/%_aml.h: boot/%.asl | deps-build
 	$(call say,IASL,$<)
 	@mkdir -p $(@D)
-	$Qiasl -va -p $G/boot/dsdt $< > $G/boot/dsdt.log || { cat $G/boot/dsdt.log; exit 1; }
-	@{ echo 'static const unsigned char dsdt_aml[] = {'; \
-	   od -An -v -tx1 $G/boot/dsdt.aml | sed 's/ \(..\)/0x\1,/g'; echo '};'; } > $@
-$(filter $B/boot/%,$(CORE_OBJ)): | $G/boot/dsdt_aml.h
-endif
+	$Qiasl -va -p $G/boot/$* $< > $G/boot/$*.log || { cat $G/boot/$*.log; exit 1; }
+	@{ echo 'static const unsigned char $*_aml[] = {'; \
+	   od -An -v -tx1 $G/boot/$*.aml | sed 's/ \(..\)/0x\1,/g'; echo '};'; } > $@
+$(filter $B/boot/%,$(CORE_OBJ)): | $(patsubst %.asl,$G/%_aml.h,$(wildcard boot/*.asl))
 
 -include $(patsubst %.o,%.d,$(MAIN_OBJ) $(XEN_OBJ) $(CORE_OBJ) $(FAKE_OBJ) $(UNIT_OBJ) \
 	$(FUZZ_OBJ))
