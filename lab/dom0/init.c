@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * First process of the lab's dom0. A program and not a script, since starting a
+ * process costs a PV dom0 under emulation 50 ms, and a script would start thirty.
+ *
+ * Without a job: brings the network up, starts the SSH server, says "lab: ready"
+ * on the console and reaps children for ever. With a job (/lab/job): runs it,
+ * writes what it left in /out to the disk as a tar file, and powers off; neither
+ * network nor disk driver is there while the job runs, so that nothing outside
+ * the machine has an influence on it.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct {
+	const char *type, *at, *options;
+	mode_t mode;
+} mounts[] = {
+	{ "proc", "/proc", NULL, 0755 },
+	{ "sysfs", "/sys", NULL, 0755 },
+	{ "devtmpfs", "/dev", NULL, 0755 },
+	{ "devpts", "/dev/pts", "ptmxmode=666", 0755 },
+	{ "tmpfs", "/dev/shm", "mode=1777", 0755 },
+	{ "tmpfs", "/run", "mode=755", 0755 },
+	{ "tmpfs", "/tmp", "mode=1777", 0755 },
+	{ "cgroup2", "/sys/fs/cgroup", NULL, 0755 },
+};
+
+static char cmdline[4096];
+
+/* The host looks for these two lines on the console. */
+static void say(const char *text)
+{
+	dprintf(STDOUT_FILENO, "\nlab: %s\n", text);
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2)))
+die(const char *format, ...)
+{
+	const int err = errno;
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	dprintf(STDOUT_FILENO, "\nlab: failed: %s: %s\n", text, strerror(err));
+	sync();
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
+static void mount_all(void)
+{
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		mkdir(mounts[i].at, mounts[i].mode);
+		if (mount(mounts[i].type, mounts[i].at, mounts[i].type, 0,
+			  mounts[i].options))
+			die("mount %s", mounts[i].at);
+	}
+	mkdir("/run/lab", 0700);
+	if (symlink("/proc/self/fd", "/dev/fd"))
+		die("symlink /dev/fd");
+}
+
+static void read_cmdline(void)
+{
+	const int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, cmdline, sizeof(cmdline) - 1);
+
+	if (got < 0)
+		die("read /proc/cmdline");
+	close(fd);
+	cmdline[got] = 0;
+}
+
+/*
+ * Module arguments come on the kernel command line as for a built-in one:
+ * "xen_privcmd.unrestricted=1" for xen-privcmd.ko.
+ */
+static void module_args(const char *path, char *args, size_t size)
+{
+	char name[64], *words = strdup(cmdline), *save = NULL;
+	size_t length;
+
+	snprintf(name, sizeof(name), "%s", strrchr(path, '/') + 1);
+	for (char *c = name; *c; c++)
+		*c = *c == '-' ? '_' : *c;
+	length = strcspn(name, ".");
+	args[0] = 0;
+	for (char *word = strtok_r(words, " \n", &save); word;
+	     word = strtok_r(NULL, " \n", &save)) {
+		if (strncmp(word, name, length) || word[length] != '.')
+			continue;
+		strncat(args, word + length + 1, size - strlen(args) - 1);
+		strncat(args, " ", size - strlen(args) - 1);
+	}
+	free(words);
+}
+
+/* Loads the modules listed in /lib/modules/load.GROUP. */
+static void load(const char *group)
+{
+	char list[64], path[256], args[1024];
+	FILE *file;
+
+	snprintf(list, sizeof(list), "/lib/modules/load.%s", group);
+	file = fopen(list, "re");
+	if (!file)
+		die("open %s", list);
+	while (fgets(path, sizeof(path), file)) {
+		int fd;
+
+		path[strcspn(path, "\n")] = 0;
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		module_args(path, args, sizeof(args));
+		if (fd < 0 || syscall(SYS_finit_module, fd, args, 0))
+			die("load %s", path);
+		close(fd);
+	}
+	fclose(file);
+}
+
+static void set_address(int fd, unsigned long what, struct ifreq *ifr,
+			const char *address)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+
+	inet_pton(AF_INET, address, &in.sin_addr);
+	memcpy(&ifr->ifr_addr, &in, sizeof(in));
+	if (ioctl(fd, what, ifr))
+		die("address %s", address);
+}
+
+static void interface_up(const char *name, const char *address,
+			 const char *mask)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	set_address(fd, SIOCSIFADDR, &ifr, address);
+	set_address(fd, SIOCSIFNETMASK, &ifr, mask);
+	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
+	if (ioctl(fd, SIOCSIFFLAGS, &ifr))
+		die("interface %s", name);
+	close(fd);
+}
+
+/* Starts a program; its output goes to OUT and ERR, or to the console. */
+static pid_t spawn(char *const argv[], const char *out, const char *err)
+{
+	const pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	setsid();
+	if (out && !freopen(out, "w", stdout))
+		_exit(126);
+	if (err && !freopen(err, "w", stderr))
+		_exit(126);
+	execv(argv[0], argv);
+	_exit(127);
+}
+
+/* Waits for a program, reaping others; its exit code as a shell gives it. */
+static int finish(pid_t pid)
+{
+	int status;
+	pid_t got;
+
+	while ((got = wait(&status)) != pid)
+		if (got < 0 && errno != EINTR)
+			return 127;
+	return WIFEXITED(status) ? WEXITSTATUS(status) :
+				   128 + WTERMSIG(status);
+}
+
+static void __attribute__((noreturn)) run_job(void)
+{
+	char *const job[] = { "/lab/job", NULL };
+	char *const tar[] = { "/bin/tar", "-c", "-f", "/dev/vda",
+			      "-C",	  "/",	"out", NULL };
+	int code;
+	FILE *file;
+
+	code = finish(spawn(job, "/out/stdout", "/out/stderr"));
+	say("job done");
+	file = fopen("/out/exit", "we");
+	if (!file || fprintf(file, "%d\n", code) < 0 || fclose(file))
+		die("write /out/exit");
+	load("disk");
+	if (finish(spawn(tar, NULL, NULL)))
+		die("tar of /out");
+	sync();
+	say("results written");
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
+static void serve(void)
+{
+	char *const sshd[] = { "/sbin/dropbear", "-r", "/etc/dropbear/host_key",
+			       "-s",		 "-m", "-W",
+			       "1000000",	 "-P", "/run/dropbear.pid",
+			       NULL };
+
+	load("net");
+	interface_up("eth0", "10.0.2.15", "255.255.255.0");
+	if (finish(spawn(sshd, NULL, NULL)))
+		die("dropbear");
+	say("ready");
+}
+
+int main(void)
+{
+	int console;
+
+	mount_all();
+	console = open("/dev/console", O_RDWR);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(console, fd);
+	read_cmdline();
+	setenv("PATH", "/bin:/sbin", 1);
+	setenv("HOME", "/root", 1);
+	sethostname("dom0", 4);
+	load("boot");
+	if (mount("xenfs", "/proc/xen", "xenfs", 0, NULL))
+		die("mount /proc/xen");
+	interface_up("lo", "127.0.0.1", "255.0.0.0");
+	if (chdir("/root"))
+		die("chdir /root");
+
+	if (!access("/lab/job", X_OK))
+		run_job();
+	serve();
+	for (;;)
+		if (wait(NULL) < 0 && errno == ECHILD)
+			pause();
+}
