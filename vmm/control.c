@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Actions and states: see control.h. */
+#include "vmm/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api/json.h"
+#include "vmm/lib/log.h"
+#include "vmm/version.h"
+
+/* A configuration file is read whole; nobody writes one this long. */
+#define CONFIG_FILE_MAX (1 * MIB)
+#define CONFIG_ACTIONS_MAX 8
+
+#define PRE (1u << INSTANCE_NOT_STARTED)
+#define POST (1u << INSTANCE_RUNNING | 1u << INSTANCE_PAUSED)
+#define ANY (PRE | POST)
+
+/* Fills in `r`, or fails with the fault message in `e`. */
+typedef int (*control_handler)(struct vm *vm, const struct action *a, struct reply *r,
+			       struct err *e);
+
+static int get_instance(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	(void)a;
+	(void)e;
+	r->kind = REPLY_INSTANCE;
+	r->id = vm->params.id;
+	r->version = XENOLITH_VERSION;
+	r->state = vm->state;
+	return 0;
+}
+
+static int get_version(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	(void)vm;
+	(void)a;
+	(void)e;
+	r->kind = REPLY_VERSION;
+	r->version = XENOLITH_VERSION;
+	return 0;
+}
+
+static int get_machine_config(struct vm *vm, const struct action *a, struct reply *r,
+			      struct err *e)
+{
+	(void)a;
+	(void)e;
+	r->kind = REPLY_MACHINE_CONFIG;
+	r->config = &vm->config;
+	return 0;
+}
+
+static int get_vm_config(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	(void)a;
+	(void)e;
+	r->kind = REPLY_VM_CONFIG;
+	r->config = &vm->config;
+	return 0;
+}
+
+static int set_machine_config(struct vm *vm, const struct action *a, struct reply *r,
+			      struct err *e)
+{
+	struct machine_config m = vm->config.machine;
+	int rc = config_set_machine(&m, &a->u.machine, a->kind == ACTION_PUT_MACHINE_CONFIG, e);
+
+	if (rc < 0)
+		return err_prefix(e, rc, "Machine config error");
+	r->deprecated = a->u.machine.deprecated;
+	vm_set_machine(vm, &m);
+	return 0;
+}
+
+static int put_boot_source(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_set_boot(vm, &a->u.boot, e);
+
+	(void)r;
+	return rc < 0 ? err_prefix(e, rc, "Boot source error") : 0;
+}
+
+static int instance_start(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_start(vm, e);
+
+	(void)a;
+	(void)r;
+	return rc < 0 ? err_prefix(e, rc, "Start microvm error") : 0;
+}
+
+static int send_ctrl_alt_del(struct vm *vm, const struct action *a, struct reply *r,
+			     struct err *e)
+{
+	(void)vm;
+	(void)a;
+	(void)r;
+	return err_set(e, -EOPNOTSUPP,
+		       "SendCtrlAltDel is not supported: this machine has no keyboard controller.");
+}
+
+/* There is no metrics file yet: what is counted goes to the log. */
+static int flush_metrics(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	(void)a;
+	(void)r;
+	(void)e;
+	vm_log_counts(vm);
+	return 0;
+}
+
+static int pause_vm(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	(void)a;
+	(void)r;
+	return vm_pause(vm, e);
+}
+
+static int resume_vm(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	(void)a;
+	(void)r;
+	return vm_resume(vm, e);
+}
+
+static const struct control {
+	unsigned states; /* in which it is allowed */
+	control_handler handle;
+} controls[ACTION_KINDS] = {
+	[ACTION_GET_INSTANCE] = { ANY, get_instance },
+	[ACTION_GET_VERSION] = { ANY, get_version },
+	[ACTION_GET_MACHINE_CONFIG] = { ANY, get_machine_config },
+	[ACTION_GET_VM_CONFIG] = { ANY, get_vm_config },
+	[ACTION_PUT_MACHINE_CONFIG] = { PRE, set_machine_config },
+	[ACTION_PATCH_MACHINE_CONFIG] = { PRE, set_machine_config },
+	[ACTION_PUT_BOOT_SOURCE] = { PRE, put_boot_source },
+	[ACTION_INSTANCE_START] = { PRE, instance_start },
+	[ACTION_SEND_CTRL_ALT_DEL] = { POST, send_ctrl_alt_del },
+	[ACTION_FLUSH_METRICS] = { POST, flush_metrics },
+	[ACTION_PAUSE] = { POST, pause_vm },
+	[ACTION_RESUME] = { POST, resume_vm },
+};
+
+void control_apply(void *ctx, const struct action *a, struct reply *r)
+{
+	struct vm *vm = ctx;
+	const struct control *c = &controls[a->kind];
+	int rc;
+
+	memset(r, 0, sizeof(*r));
+	r->kind = REPLY_NO_CONTENT;
+	if (c->states & 1u << vm->state)
+		rc = c->handle(vm, a, r, &r->fault);
+	else
+		rc = err_set(&r->fault, -EPERM,
+			     "The requested operation is not supported %s the microVM.",
+			     vm->state == INSTANCE_NOT_STARTED ? "before starting" :
+								 "after starting");
+	if (rc < 0)
+		r->kind = REPLY_FAULT;
+}
+
+/* The file's text, to be freed; NULL with a reason. */
+static char *read_file(const char *path, size_t *len, struct err *e)
+{
+	char *text = malloc(CONFIG_FILE_MAX);
+	ssize_t n = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	*len = 0;
+	if (fd >= 0 && text)
+		while ((n = read(fd, text + *len, CONFIG_FILE_MAX - *len)) > 0)
+			*len += (size_t)n;
+	if (fd < 0 || !text || n < 0 || *len == CONFIG_FILE_MAX) {
+		err_set(e, -EINVAL, "configuration file %s: %s", path,
+			*len == CONFIG_FILE_MAX ? "longer than 1 MiB" : strerror(errno));
+		free(text);
+		text = NULL;
+	}
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+static int apply_all(struct vm *vm, const struct action *actions, int n, struct err *e)
+{
+	const struct action start = { .kind = ACTION_INSTANCE_START };
+	struct reply r;
+
+	for (int i = 0; i < n; i++) {
+		control_apply(vm, &actions[i], &r);
+		if (r.kind == REPLY_FAULT)
+			return err_set(e, -EINVAL, "%s", r.fault.text);
+	}
+	control_apply(vm, &start, &r);
+	if (r.kind == REPLY_FAULT)
+		return err_set(e, -EINVAL, "%s", r.fault.text);
+	return 0;
+}
+
+int control_apply_file(struct vm *vm, const char *path, struct err *e)
+{
+	struct action *actions;
+	size_t len;
+	char *text = read_file(path, &len, e);
+	int rc;
+
+	if (!text)
+		return -EINVAL;
+	actions = calloc(CONFIG_ACTIONS_MAX, sizeof(*actions));
+	rc = actions ? json_parse_config(text, len, actions, CONFIG_ACTIONS_MAX, e) :
+		       err_set(e, -ENOMEM, "out of memory");
+	free(text);
+	if (rc >= 0)
+		rc = apply_all(vm, actions, rc, e);
+	free(actions);
+	return rc < 0 ? err_prefix(e, rc, "configuration file %s", path) : 0;
+}

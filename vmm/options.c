@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: see options.h. */
+#include "vmm/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/server.h"
+#include "vmm/lib/config.h"
+
+/* A flag's value, or NULL for flags that have none. */
+typedef int (*flag_handler)(struct options *o, const char *value, struct err *e);
+
+static int set_api_sock(struct options *o, const char *value, struct err *e)
+{
+	(void)e;
+	o->api_sock = value;
+	return 0;
+}
+
+static int set_id(struct options *o, const char *value, struct err *e)
+{
+	if (!config_id_valid(value))
+		return err_set(e, -EINVAL,
+			       "Invalid instance ID '%s': 1 to %d letters, digits and '-'", value,
+			       CONFIG_ID_MAX);
+	o->id = value;
+	return 0;
+}
+
+static int set_config_file(struct options *o, const char *value, struct err *e)
+{
+	(void)e;
+	o->config_file = value;
+	return 0;
+}
+
+static int set_log_path(struct options *o, const char *value, struct err *e)
+{
+	(void)e;
+	o->log_path = value;
+	return 0;
+}
+
+static int set_level(struct options *o, const char *value, struct err *e)
+{
+	if (log_level_parse(value, &o->level) < 0)
+		return err_set(e, -EINVAL,
+			       "Invalid --level '%s': Off, Error, Warn, Info or Debug", value);
+	return 0;
+}
+
+static int set_serial(struct options *o, const char *value, struct err *e)
+{
+	if (strcmp(value, "stdio") == 0)
+		o->serial = SERIAL_STDIO;
+	else if (strcmp(value, "none") == 0)
+		o->serial = SERIAL_NONE;
+	else if (strncmp(value, "file:", 5) == 0)
+		o->serial = SERIAL_FILE;
+	else if (strncmp(value, "unix:", 5) == 0)
+		o->serial = SERIAL_SOCKET;
+	else
+		return err_set(e, -EINVAL,
+			       "Invalid --serial '%s': stdio, none, file:PATH or unix:PATH", value);
+	o->serial_path = value + 5;
+	if ((o->serial == SERIAL_FILE || o->serial == SERIAL_SOCKET) && !*o->serial_path)
+		return err_set(e, -EINVAL, "Invalid --serial '%s': the path is missing", value);
+	return 0;
+}
+
+static int set_body_max(struct options *o, const char *value, struct err *e)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (errno || *end || end == value || *value == '-' || n > UINT32_MAX)
+		return err_set(e, -EINVAL, "Invalid --http-api-max-payload-size '%s'", value);
+	o->body_max = n;
+	return 0;
+}
+
+static int set_no_api(struct options *o, const char *value, struct err *e)
+{
+	(void)value;
+	(void)e;
+	o->no_api = true;
+	return 0;
+}
+
+static int set_boot_timer(struct options *o, const char *value, struct err *e)
+{
+	(void)value;
+	(void)e;
+	o->boot_timer = true;
+	return 0;
+}
+
+static int set_plain_boot_args(struct options *o, const char *value, struct err *e)
+{
+	(void)value;
+	(void)e;
+	o->plain_boot_args = true;
+	return 0;
+}
+
+static int set_version(struct options *o, const char *value, struct err *e)
+{
+	(void)value;
+	(void)e;
+	o->version = true;
+	return 0;
+}
+
+static int set_help(struct options *o, const char *value, struct err *e)
+{
+	(void)value;
+	(void)e;
+	o->help = true;
+	return 0;
+}
+
+static const struct flag {
+	const char *name;
+	const char *value; /* what to call it in the help; NULL: the flag stands alone */
+	flag_handler set;
+	const char *help;
+} flags[] = {
+	{ "--api-sock", "PATH", set_api_sock,
+	  "Unix socket of the API [" OPTIONS_API_SOCK_DEFAULT "]" },
+	{ "--id", "ID", set_id,
+	  "name of this instance: letters, digits, '-' [" OPTIONS_ID_DEFAULT "]" },
+	{ "--config-file", "FILE", set_config_file,
+	  "configure from a JSON file (the form of GET /vm/config) and start" },
+	{ "--no-api", NULL, set_no_api, "serve no API; needs --config-file" },
+	{ "--serial", "WHERE", set_serial,
+	  "the guest's serial port: stdio, none, file:PATH, unix:PATH [stdio]" },
+	{ "--boot-timer", NULL, set_boot_timer,
+	  "log when the guest writes 123 to address 0xc0000000" },
+	{ "--plain-boot-args", NULL, set_plain_boot_args,
+	  "add nothing to boot_args on the kernel's command line" },
+	{ "--log-path", "FILE", set_log_path, "log to a file or FIFO [standard error]" },
+	{ "--level", "LEVEL", set_level, "Off, Error, Warn, Info or Debug [Info]" },
+	{ "--http-api-max-payload-size", "BYTES", set_body_max,
+	  "longest request body accepted [51200]" },
+	{ "--version", NULL, set_version, "print the version" },
+	{ "--help", NULL, set_help, "print this" },
+};
+
+static const struct flag *find_flag(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		if (strcmp(flags[i].name, name) == 0)
+			return &flags[i];
+	return NULL;
+}
+
+/* Parse the flag at argv[*i] and advance. */
+static int parse_one(struct options *o, int argc, char *const *argv, int *i, unsigned *seen,
+		     struct err *e)
+{
+	const struct flag *f = find_flag(argv[*i]);
+	const char *value = NULL;
+
+	if (!f)
+		return err_set(e, -EINVAL, "Found argument '%s' which wasn't expected", argv[*i]);
+	if (*seen & 1u << (f - flags))
+		return err_set(e, -EINVAL, "The argument '%s' was provided more than once",
+			       f->name);
+	*seen |= 1u << (f - flags);
+	if (f->value) {
+		if (*i + 1 >= argc)
+			return err_set(e, -EINVAL,
+				       "The argument '%s' requires a value, but none was supplied",
+				       f->name);
+		value = argv[++*i];
+	}
+	++*i;
+	return f->set(o, value, e);
+}
+
+int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
+{
+	unsigned seen = 0;
+	int rc = 0;
+
+	*o = (struct options){ .api_sock = OPTIONS_API_SOCK_DEFAULT,
+			       .id = OPTIONS_ID_DEFAULT,
+			       .level = LOG_INFO,
+			       .body_max = API_BODY_MAX_DEFAULT };
+	for (int i = 1; i < argc && rc == 0;)
+		rc = parse_one(o, argc, argv, &i, &seen, e);
+	if (rc == 0 && o->no_api && !o->config_file)
+		return err_set(e, -EINVAL,
+			       "The argument '--no-api' requires '--config-file'");
+	return rc;
+}
+
+void options_help(void)
+{
+	puts("xenolith: run one PVH micro-VM on Xen, driven by JSON over a Unix socket.\n"
+	     "The API is Firecracker's; see docs/api.md.\n\n"
+	     "usage: xenolith [OPTION [VALUE]]...\n");
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		printf("  %-28s %-6s %s\n", flags[i].name, flags[i].value ? flags[i].value : "",
+		       flags[i].help);
+	puts("\nExit status: 0 the guest rebooted, 2 it powered off, 3 halted, 4 crashed,\n"
+	     "5 took a triple fault, 6 ended otherwise; 1 the host failed, 7 the keeper\n"
+	     "process was lost, 128+N ended by signal N, 152 bad configuration, 153 bad\n"
+	     "arguments.");
+}

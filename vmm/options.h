@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line, in Firecracker's style: `--flag value`; `--flag=value`, unknown and
+ * repeated flags are refused. Also the text of --help.
+ */
+#ifndef VMM_OPTIONS_H
+#define VMM_OPTIONS_H
+
+#include "vmm/lib/err.h"
+#include "vmm/lib/log.h"
+
+#define OPTIONS_API_SOCK_DEFAULT "/run/xenolith.socket"
+#define OPTIONS_ID_DEFAULT "anonymous-instance"
+
+enum serial_kind { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE, SERIAL_SOCKET };
+
+struct options {
+	/* Strings are borrowed from argv. */
+	const char *api_sock;
+	const char *id;
+	const char *config_file; /* NULL: none */
+	const char *log_path; /* NULL: standard error */
+	enum log_level level;
+	enum serial_kind serial;
+	const char *serial_path; /* SERIAL_FILE, SERIAL_SOCKET */
+	size_t body_max;
+	bool no_api;
+	bool boot_timer;
+	bool plain_boot_args; /* add nothing to the client's boot arguments */
+	bool help, version;
+};
+
+/* 0, or -EINVAL with a reason. */
+MUST_CHECK int options_parse(struct options *o, int argc, char *const *argv, struct err *e);
+
+/* The help text, to standard output. */
+void options_help(void);
+
+#endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The VM: see vm.h. */
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "boot/cmdline.h"
+#include "vmm/lib/layout.h"
+#include "vmm/lib/log.h"
+
+/* ---- the guest's accesses ---- */
+
+static enum bus_space bus_space(const struct hv_io *io)
+{
+	return io->space == HV_PIO ? BUS_PIO : BUS_MMIO;
+}
+
+/* One element of a REP access: its data lies in guest memory. */
+static int indirect_element(struct vm *vm, const struct hv_io *io, uint64_t addr, gpa_t data)
+{
+	uint64_t value = 0;
+	int rc = 0;
+
+	if (io->write) {
+		rc = gmem_read(&vm->gmem, data, &value, io->size);
+		if (rc == 0)
+			bus_write(&vm->bus, bus_space(io), addr, io->size, value);
+	} else {
+		value = bus_read(&vm->bus, bus_space(io), addr, io->size);
+		rc = gmem_write(&vm->gmem, data, &value, io->size);
+	}
+	return rc;
+}
+
+/* Memory addresses move on with each element, a port stays. */
+static void indirect_io(struct vm *vm, const struct hv_io *io)
+{
+	uint64_t step = io->backwards ? 0 - (uint64_t)io->size : io->size;
+	uint64_t addr = io->addr;
+	gpa_t data = gpa(io->data);
+
+	for (uint32_t i = 0; i < io->count; i++) {
+		int rc = indirect_element(vm, io, addr, data);
+
+		if (rc < 0) {
+			log_guest(&vm->guest_log, "vm",
+				  "access to %#llx: its data at %#llx is not RAM",
+				  (unsigned long long)addr, (unsigned long long)data.v);
+			return;
+		}
+		data.v += step;
+		if (io->space == HV_MMIO)
+			addr += step;
+	}
+}
+
+static void on_io(void *ctx, struct hv_io *io)
+{
+	struct vm *vm = ctx;
+
+	if (io->size != 1 && io->size != 2 && io->size != 4 && io->size != 8) {
+		io->data = UINT64_MAX;
+		return;
+	}
+	if (io->indirect)
+		indirect_io(vm, io);
+	else if (io->write)
+		bus_write(&vm->bus, bus_space(io), io->addr, io->size, io->data);
+	else
+		io->data = bus_read(&vm->bus, bus_space(io), io->addr, io->size);
+}
+
+/* ---- its end ---- */
+
+void vm_end(struct vm *vm, enum exit_code code, const char *why)
+{
+	if (vm->ended)
+		return;
+	vm->ended = true;
+	vm->exit_code = code;
+	log_info("vm", "end: %s, exit status %d", why, (int)code);
+}
+
+static void on_ended(void *ctx, enum hv_end end)
+{
+	static const struct {
+		enum exit_code code;
+		const char *why;
+	} ends[] = {
+		[HV_END_POWEROFF] = { EXIT_GUEST_HALT, "the guest halted" },
+		[HV_END_REBOOT] = { EXIT_GUEST_REBOOT, "the guest rebooted" },
+		[HV_END_CRASH] = { EXIT_GUEST_CRASH, "the guest crashed" },
+		[HV_END_TRIPLE_FAULT] = { EXIT_GUEST_TRIPLE_FAULT, "the guest triple faulted" },
+		[HV_END_OTHER] = { EXIT_GUEST_OTHER, "the guest shut down" },
+	};
+
+	vm_end(ctx, ends[end].code, ends[end].why);
+}
+
+static void on_lost(void *ctx, const char *why)
+{
+	vm_end(ctx, EXIT_KEEPER_LOST, why);
+}
+
+static void on_poweroff(void *ctx)
+{
+	vm_end(ctx, EXIT_GUEST_POWEROFF, "the guest powered off");
+}
+
+static void on_reset(void *ctx)
+{
+	vm_end(ctx, EXIT_GUEST_REBOOT, "the guest reset");
+}
+
+/* The log line of Firecracker's boot timer, which tools parse. */
+static void on_booted(void *ctx)
+{
+	struct vm *vm = ctx;
+	uint64_t now = clock_ns();
+	uint64_t wall_us = (now - vm->start_request_ns) / 1000;
+	uint64_t process_us = (now - vm->params.process_start_ns) / 1000;
+	struct timespec cpu;
+	uint64_t cpu_us;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	cpu_us = (uint64_t)cpu.tv_sec * 1000000 + (uint64_t)cpu.tv_nsec / 1000;
+	log_info("vm", "Guest-boot-time = %6llu us %llu ms, %6llu CPU us %llu CPU ms",
+		 (unsigned long long)wall_us, (unsigned long long)(wall_us / 1000),
+		 (unsigned long long)cpu_us, (unsigned long long)(cpu_us / 1000));
+	log_info("vm", "since process start: %llu us", (unsigned long long)process_us);
+	vm_log_counts(vm);
+}
+
+/* ---- preparing ---- */
+
+static int shape(struct vm *vm, struct err *e)
+{
+	struct hv_shape s = { .vcpus = vm->config.machine.vcpu_count,
+			      .ram = vm->config.machine.mem_size_mib * MIB };
+	struct hv_range ranges[BUS_RANGES_MAX];
+	int rc;
+
+	for (unsigned i = 0; i < vm->bus.n; i++) {
+		const struct bus_range *r = &vm->bus.ranges[i];
+
+		ranges[i] = (struct hv_range){ .space = r->space == BUS_PIO ? HV_PIO : HV_MMIO,
+					       .first = r->first,
+					       .last = r->last };
+	}
+	vm->loaded = false;
+	rc = vm->hv->ops->shape(vm->hv, &s, ranges, vm->bus.n, e);
+	vm->shaped = rc == 0;
+	gmem_init(&vm->gmem, vm->shaped ? s.ram : 0, &vm->hv->ops->mem, vm->hv);
+	return rc;
+}
+
+static int load(struct vm *vm, struct err *e)
+{
+	int rc = boot_load_images(&vm->gmem, vm->kernel_fd, vm->initrd_fd, &vm->images, e);
+
+	vm->loaded = rc == 0;
+	/* Half an image may lie in RAM: the next attempt needs fresh memory. */
+	if (rc < 0)
+		vm->shaped = false;
+	return rc;
+}
+
+static int prepare(struct vm *vm, struct err *e)
+{
+	int rc = 0;
+
+	if (!vm->shaped)
+		rc = shape(vm, e);
+	if (rc == 0 && vm->config.boot.present && !vm->loaded)
+		rc = load(vm, e);
+	return rc;
+}
+
+/* The client has its answer; do now what the start would have to wait for. */
+static void prepare_done(struct loop_op *op, int res)
+{
+	struct vm *vm = CONTAINER_OF(op, struct vm, prepare);
+	struct err e;
+
+	(void)res;
+	if (vm->state == INSTANCE_NOT_STARTED && !vm->ended && vm->machine_given &&
+	    prepare(vm, &e) < 0)
+		log_warn("vm", "preparing the guest: %s", e.text);
+}
+
+static void prepare_soon(struct vm *vm)
+{
+	if (!vm->prepare.busy)
+		loop_defer(vm->loop, &vm->prepare);
+}
+
+void vm_set_machine(struct vm *vm, const struct machine_config *m)
+{
+	bool same = m->vcpu_count == vm->config.machine.vcpu_count &&
+		    m->mem_size_mib == vm->config.machine.mem_size_mib;
+
+	vm->config.machine = *m;
+	vm->machine_given = true;
+	if (!same)
+		vm->shaped = vm->loaded = false;
+	prepare_soon(vm);
+}
+
+static int open_image(const char *path)
+{
+	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static void close_image(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+int vm_set_boot(struct vm *vm, const struct boot_source *b, struct err *e)
+{
+	int kernel, initrd = -1;
+
+	kernel = open_image(b->kernel_image_path);
+	if (kernel < 0)
+		return err_set(e, -errno, "The kernel file cannot be opened: %s (os error %d): %s",
+			       strerror(errno), errno, b->kernel_image_path);
+	if (b->has_initrd) {
+		initrd = open_image(b->initrd_path);
+		if (initrd < 0) {
+			int rc = -errno;
+
+			close(kernel);
+			return err_set(e, rc,
+				       "The initrd file cannot be opened due to invalid path or "
+				       "invalid permissions. %s (os error %d): %s",
+				       strerror(-rc), -rc, b->initrd_path);
+		}
+	}
+	close_image(&vm->kernel_fd);
+	close_image(&vm->initrd_fd);
+	vm->kernel_fd = kernel;
+	vm->initrd_fd = initrd;
+	/* RAM that holds an older kernel is no use to this one. */
+	if (vm->loaded)
+		vm->shaped = vm->loaded = false;
+	vm->config.boot = *b;
+	prepare_soon(vm);
+	return 0;
+}
+
+/* ---- running ---- */
+
+static int write_tables(struct vm *vm, gpa_t *start_info, struct err *e)
+{
+	const struct boot_source *b = &vm->config.boot;
+	struct boot_machine machine = { .vcpus = vm->config.machine.vcpu_count };
+	struct cmdline cmdline;
+	int rc = cmdline_build(&cmdline, b->has_boot_args ? b->boot_args : NULL,
+			       !vm->params.plain_boot_args, e);
+
+	if (rc < 0)
+		return rc;
+	machine.cmdline = cmdline.text;
+	return boot_load_tables(&vm->gmem, &vm->images, &machine, start_info, e);
+}
+
+int vm_start(struct vm *vm, struct err *e)
+{
+	struct hv_entry entry;
+	int rc;
+
+	vm->start_request_ns = clock_ns();
+	if (!vm->config.boot.present)
+		return err_set(e, -EINVAL, "Cannot start microvm without kernel configuration.");
+	rc = prepare(vm, e);
+	if (rc == 0)
+		rc = write_tables(vm, &entry.start_info, e);
+	if (rc < 0)
+		return rc;
+	entry.ip = vm->images.entry;
+	rc = vm->hv->ops->start(vm->hv, &entry, e);
+	if (rc < 0)
+		return rc;
+	vm->start_done_ns = clock_ns();
+	vm->state = INSTANCE_RUNNING;
+	close_image(&vm->kernel_fd);
+	close_image(&vm->initrd_fd);
+	log_info("vm", "started, %llu us after InstanceStart",
+		 (unsigned long long)(vm->hv->ops->counts(vm->hv).start_ns -
+				      vm->start_request_ns) / 1000);
+	return 0;
+}
+
+int vm_pause(struct vm *vm, struct err *e)
+{
+	int rc = 0;
+
+	if (vm->state == INSTANCE_RUNNING)
+		rc = vm->hv->ops->pause(vm->hv, e);
+	if (rc == 0)
+		vm->state = INSTANCE_PAUSED;
+	return rc;
+}
+
+int vm_resume(struct vm *vm, struct err *e)
+{
+	int rc = 0;
+
+	if (vm->state == INSTANCE_PAUSED)
+		rc = vm->hv->ops->resume(vm->hv, e);
+	if (rc == 0)
+		vm->state = INSTANCE_RUNNING;
+	return rc;
+}
+
+void vm_log_counts(struct vm *vm)
+{
+	struct hv_counts c = vm->hv->ops->counts(vm->hv);
+	struct serial_counts s = serial_counts(vm->serial);
+	struct loop_stats l = loop_stats(vm->loop);
+
+	log_info("counts",
+		 "hypercalls=%llu dm_ops=%llu pages_mapped=%llu notifies=%llu ioreqs=%llu "
+		 "ring_enters=%llu ring_ops=%llu",
+		 (unsigned long long)c.hypercalls, (unsigned long long)c.dm_ops,
+		 (unsigned long long)c.pages_mapped, (unsigned long long)c.notifies,
+		 (unsigned long long)c.ioreqs, (unsigned long long)l.enters,
+		 (unsigned long long)l.ops);
+	log_info("counts", "serial out=%llu dropped=%llu in=%llu interrupts=%llu",
+		 (unsigned long long)s.out_bytes, (unsigned long long)s.out_dropped,
+		 (unsigned long long)s.in_bytes, (unsigned long long)s.interrupts);
+	for (unsigned i = 0; i < vm->bus.n; i++)
+		if (vm->bus.counts[i].reads || vm->bus.counts[i].writes)
+			log_info("counts", "range %s first=%#llx reads=%llu writes=%llu",
+				 vm->bus.ranges[i].name,
+				 (unsigned long long)vm->bus.ranges[i].first,
+				 (unsigned long long)vm->bus.counts[i].reads,
+				 (unsigned long long)vm->bus.counts[i].writes);
+}
+
+/* ---- life ---- */
+
+static void pulse(void *ctx, unsigned gsi)
+{
+	struct vm *vm = ctx;
+
+	vm->hv->ops->pulse(vm->hv, gsi);
+}
+
+static int attach_devices(struct vm *vm, struct err *e)
+{
+	const struct dev_env env = { .loop = vm->loop, .pulse = pulse, .ctx = vm };
+	const struct serial_backend backend = { .in_fd = vm->params.serial_in,
+						.out_fd = vm->params.serial_out };
+	const struct platform_events events = {
+		.poweroff = on_poweroff,
+		.reset = on_reset,
+		.booted = vm->params.boot_timer ? on_booted : NULL,
+		.ctx = vm,
+	};
+	struct bus_range range;
+	int rc = serial_create(&vm->serial, &env, LAYOUT_SERIAL_GSI, &backend);
+
+	if (rc == 0) {
+		range = serial_range(vm->serial, LAYOUT_SERIAL);
+		rc = bus_add(&vm->bus, &range);
+	}
+	if (rc == 0)
+		rc = platform_attach(&vm->platform, &vm->bus, &events);
+	if (rc < 0)
+		return err_set(e, rc, "creating the devices: %s", strerror(-rc));
+	return 0;
+}
+
+int vm_create(struct vm **out, struct loop *loop, struct hv *hv, const struct vm_params *params,
+	      struct err *e)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct hv_listener listener = {
+		.io = on_io, .ended = on_ended, .lost = on_lost, .ctx = vm
+	};
+	int rc;
+
+	if (!vm) {
+		hv->ops->close(hv);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	vm->params = *params;
+	vm->loop = loop;
+	vm->hv = hv;
+	vm->kernel_fd = vm->initrd_fd = -1;
+	vm->prepare.done = prepare_done;
+	config_init(&vm->config);
+	rc = attach_devices(vm, e);
+	if (rc < 0) {
+		vm_destroy(vm);
+		return rc;
+	}
+	hv->ops->listen(hv, loop, &listener);
+	*out = vm;
+	return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (vm->serial) {
+		serial_flush(vm->serial);
+		serial_destroy(vm->serial);
+	}
+	vm->hv->ops->close(vm->hv);
+	close_image(&vm->kernel_fd);
+	close_image(&vm->initrd_fd);
+	free(vm);
+}
