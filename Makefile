@@ -16,6 +16,8 @@
 
 VARIANT := release
 PREFIX  := /usr/local
+DOC      = $(PREFIX)/share/doc/xenolith
+DOCS    := $(wildcard README.md LICENSE docs/*.md api/openapi.yaml)
 WERROR  := -Werror
 DEPS    := yes
 ifeq ($(origin CC),default)
@@ -39,7 +41,7 @@ endif
 
 # Files of vmm/hv that include no Xen header. They are part of the core; the others
 # make the real monitor, and tests/fake takes their place in xenolith-fake.
-HV_PORTABLE :=
+HV_PORTABLE := vmm/hv/keeper.c
 
 HV_SRC    := $(wildcard vmm/hv/*.c)
 XEN_SRC   := $(filter-out $(HV_PORTABLE),$(HV_SRC))
@@ -108,6 +110,7 @@ ALL_LDFLAGS = -pie -Wl,--as-needed -Wl,-z,relro,-z,now,-z,noexecstack,-z,separat
 $(XEN_OBJ): EXTRA = -D__XEN_TOOLS__ -isystem "$$(cat build/xen)/include"
 # cmocka hands every test a state that most do not want.
 $(UNIT_OBJ): EXTRA = -Wno-unused-parameter
+$(UNIT_OBJ): | deps-check
 
 LIBS     = $(call once,LIBS,$(shell pkg-config --libs liburing libcjson))
 XEN_LIBS = $(call once,XEN_LIBS,$(shell pkg-config --libs xencall xenforeignmemory \
@@ -119,16 +122,21 @@ XEN_LIBS = $(call once,XEN_LIBS,$(shell pkg-config --libs xencall xenforeignmemo
 all: $(if $(wildcard vmm/main.c),$B/xenolith,$(CORE)) ## build the monitor (the default)
 
 xenolith-fake: $B/xenolith-fake ## build the monitor on the fake hypervisor of tests/fake
+deps: ## install the Debian packages that are missing
 unit-tests: $(UNITS) ## build the unit tests
 fuzzers: $(FUZZERS)
 .PHONY: xenolith-fake unit-tests fuzzers
 
-# Missing packages are installed before anything is compiled.
-deps-build:
-ifeq ($(DEPS),yes)
-	@if [ -x lab/deps ]; then lab/deps tests/packages.txt; fi
-endif
-.PHONY: deps-build
+# Missing packages are installed before anything needs them.
+deps-build:  need = tests/packages.txt:build
+deps-xen:    need = tests/packages.txt:build hypervisor-patches/packages.txt
+deps-check:  need = tests/packages.txt:build tests/packages.txt:check
+deps-fuzz:   need = tests/packages.txt:build tests/packages.txt:fuzz
+deps-analyze: need = tests/packages.txt
+deps-lab:    need =
+deps deps-build deps-xen deps-check deps-fuzz deps-analyze deps-lab:
+	$(if $(filter no,$(DEPS)),,@lab/deps $(need))
+.PHONY: deps deps-build deps-xen deps-check deps-fuzz deps-analyze deps-lab
 
 # A stamp is touched only when its text, $1, changes.
 define stamp
@@ -136,7 +144,7 @@ define stamp
 @printf '%s\n' '$(subst ','\'',$1)' | cmp -s - $@ || \
 	printf '%s\n' '$(subst ','\'',$1)' > $@
 endef
-$B/.flags: FORCE | deps-build
+$B/.flags: FORCE | $(if $(filter fuzz,$(VARIANT)),deps-fuzz,deps-build)
 	$(call stamp,$(CC) $(ALL_CFLAGS) $(CFLAGS) $(ALL_LDFLAGS) $(LDFLAGS) $(LIBS))
 # What an archive is made of changes when a source file comes or goes.
 $B/.core: FORCE
@@ -144,15 +152,19 @@ $B/.core: FORCE
 $B/.fake: FORCE
 	$(call stamp,$(FAKE_OBJ))
 
+# Other builds (Xen, kernels) are not to see what was said to this one.
+alone = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u VARIANT -u V -u CC \
+	-u CFLAGS -u LDFLAGS -u WERROR
+
 # build/xen holds the path of the patched Xen; it is built when it is missing.
-build/xen: FORCE
+build/xen: FORCE | deps-xen
 	@mkdir -p $(@D)
 	@dir='$(XEN_DIR)'; \
 	if [ -z "$$dir" ]; then \
 		[ -x hypervisor-patches/build.sh ] || { \
 			echo 'the monitor needs the patched Xen: no hypervisor-patches/build.sh' >&2; \
 			exit 1; }; \
-		dir=$$(hypervisor-patches/build.sh) || exit 1; \
+		dir=$$($(alone) hypervisor-patches/build.sh) || exit 1; \
 	fi; \
 	[ -d "$$dir/include/xen" ] || { echo "no Xen headers in $$dir/include" >&2; exit 1; }; \
 	echo "$$dir" | cmp -s - $@ || echo "$$dir" > $@
@@ -201,10 +213,68 @@ $(filter $B/boot/%,$(CORE_OBJ)): | $(patsubst %.asl,$G/%_aml.h,$(wildcard boot/*
 	$(FUZZ_OBJ))
 .SECONDARY:
 
+# ---- tests --------------------------------------------------------------------
+
+# tests/check builds and runs the suites it is given, and adds up their results.
+export VARIANT
+check: deps-lab ## all tests: unit, API, the same with sanitizers, system, lint
+	+@tests/check unit fake asan system lint
+check-unit: deps-check ## unit tests
+	+@tests/check unit
+check-fake: deps-check ## tests of the API, on the fake hypervisor
+	+@tests/check fake
+check-asan: deps-check ## both of them, built with the sanitizers
+	+@tests/check asan
+check-system: deps-lab ## tests of the monitor on Xen, in the lab
+	+@tests/check system
+check-fuzz: deps-fuzz ## run every fuzzer for FUZZ_SECONDS
+	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),5) tests/check fuzz
+fuzz: deps-fuzz ## the same, for longer
+	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tests/check fuzz
+lint: deps-check ## check layers, comments, licences, format, scripts
+	@tests/lint/run
+analyze: deps-analyze ## gcc -fanalyzer, clang-tidy, cppcheck
+	+@tests/analyze
+cov: deps-check ## lines and branches that unit and API tests reach
+	+@VARIANT=cov tests/check unit fake
+	@tests/cov
+bench-launch: deps-lab all ## measure launches in the lab
+	@$(alone) tests/bench/launch
+format: deps-check ## format C files (FILES=: some of them)
+	clang-format -i $(or $(FILES),$(shell git ls-files -co --exclude-standard '*.[ch]'))
+.PHONY: check check-unit check-fake check-asan check-system check-fuzz fuzz lint analyze \
+	cov bench-launch format
+
+# ---- other things to build and run --------------------------------------------
+
+hypervisor: build/xen ## build the patched Xen, print where it is
+	@cat build/xen
+guest: deps-lab ## build the micro-VM's kernel, print where it is
+	@$(alone) lab/guest/build.sh
+run: deps-lab all ## start a micro-VM in the lab
+	@$(alone) lab/run
+.PHONY: hypervisor guest run
+
 # ---- housekeeping -------------------------------------------------------------
+
+# What was built is installed as it is, so that `sudo make install` builds nothing
+# as root.
+install: $(if $(wildcard $B/xenolith),,all) ## install to $(DESTDIR)$(PREFIX)
+	install -D -m 755 $B/xenolith $(DESTDIR)$(PREFIX)/bin/xenolith
+	install -d $(DESTDIR)$(DOC)
+	install -m 644 $(DOCS) $(DESTDIR)$(DOC)
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/xenolith
+	rm -rf $(DESTDIR)$(DOC)
 
 clean: ## remove build/
 	rm -rf build
+CACHE = $(or $(XENOLITH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xenolith)
+distclean: clean ## clean, and say where the slow builds are kept
+	@if [ -d '$(CACHE)' ]; then \
+		echo 'kept (make cache-clean removes it):'; du -sh '$(CACHE)'; fi
+cache-clean: ## remove the built hypervisors, kernels and images
+	rm -rf '$(CACHE)'
 
 help: ## show this
 	@echo 'targets:'
@@ -212,4 +282,4 @@ help: ## show this
 		awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 	@echo 'variables:'
 	@sed -n 's/^## /  /p' Makefile
-.PHONY: clean
+.PHONY: install uninstall clean distclean cache-clean
