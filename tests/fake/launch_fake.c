@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Becoming a monitor on the fake hypervisor: one process, which XENOLITH_FAKE_*
+ * directs (README.md). A variable that cannot be understood is the test's mistake,
+ * not a failure that the monitor should see: the process ends with status 98.
+ */
+#include "vmm/hv/launch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/fake/hv_fake.h"
+
+#define EXIT_BAD_SCRIPT 98
+#define SCRIPT_MAX (1u << 20)
+
+static void refuse(const char *what, const char *why)
+{
+	fprintf(stderr, "fake hypervisor: %s: %s\n", what, why);
+	exit(EXIT_BAD_SCRIPT);
+}
+
+/* The whole file, never freed. */
+static char *read_script(const char *path)
+{
+	FILE *in = fopen(path, "r");
+	char *text = calloc(1, SCRIPT_MAX);
+	size_t n;
+
+	if (!in || !text)
+		refuse(path, strerror(errno));
+	n = fread(text, 1, SCRIPT_MAX, in);
+	if (ferror(in) || n == SCRIPT_MAX || memchr(text, '\0', n))
+		refuse(path, "cannot be read, is too long or holds a NUL");
+	fclose(in);
+	return text;
+}
+
+static uint64_t ram_from_env(void)
+{
+	const char *text = getenv("XENOLITH_FAKE_RAM_MIB");
+	char *end;
+	uint64_t mib;
+
+	if (!text)
+		return 0;
+	mib = strtoull(text, &end, 10);
+	if (*end || mib == 0)
+		refuse("XENOLITH_FAKE_RAM_MIB", "not a number of MiB");
+	return mib;
+}
+
+int hv_fake_from_env(struct hv **out, struct err *e)
+{
+	struct hv_fake_options o = {
+		.ram_mib = ram_from_env(),
+		.guest_name = getenv("XENOLITH_FAKE_GUEST"),
+		.fail = getenv("XENOLITH_FAKE_FAIL"),
+		.dump = getenv("XENOLITH_FAKE_DUMP"),
+		.dump_mem = getenv("XENOLITH_FAKE_DUMP_MEM"),
+	};
+	int rc;
+
+	if (o.guest_name)
+		o.guest = read_script(o.guest_name);
+	rc = hv_fake_create(out, &o, e);
+	if (rc == -EINVAL)
+		refuse("XENOLITH_FAKE_*", e->text);
+	return rc;
+}
+
+int launch(int (*monitor)(void *ctx, struct hv *hv), void *ctx, struct err *e)
+{
+	struct hv *hv;
+	int rc = hv_fake_from_env(&hv, e);
+
+	return rc < 0 ? rc : monitor(ctx, hv);
+}
