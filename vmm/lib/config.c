@@ -23,8 +23,8 @@ static int check_machine(const struct machine_config *m, struct err *e)
 	return 0;
 }
 
-int config_set_machine(struct machine_config *m, const struct machine_update *u,
-		       bool replace, struct err *e)
+int config_set_machine(struct machine_config *m, const struct machine_update *u, bool replace,
+		       struct err *e)
 {
 	struct machine_config next = { .vcpu_count = 1, .mem_size_mib = 128 };
 	int rc;
@@ -45,7 +45,8 @@ int config_set_machine(struct machine_config *m, const struct machine_update *u,
 	if (next.smt && next.vcpu_count > 1 && next.vcpu_count % 2)
 		goto bad_vcpus;
 	if (next.smt)
-		return err_set(e, -EINVAL, "Simultaneous multithreading (smt) is not supported.");
+		return err_set(e, -EINVAL,
+			       "Simultaneous multithreading (smt) is not supported.");
 	rc = check_machine(&next, e);
 	if (rc == 0)
 		*m = next;

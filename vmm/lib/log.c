@@ -58,8 +58,8 @@ int log_level_parse(const char *name, enum log_level *out)
 		const char *name;
 		enum log_level level;
 	} levels[] = {
-		{ "off", LOG_OFF },	  { "error", LOG_ERROR }, { "warn", LOG_WARN },
-		{ "warning", LOG_WARN },  { "info", LOG_INFO },	  { "debug", LOG_DEBUG },
+		{ "off", LOG_OFF },	 { "error", LOG_ERROR }, { "warn", LOG_WARN },
+		{ "warning", LOG_WARN }, { "info", LOG_INFO },	 { "debug", LOG_DEBUG },
 		{ "trace", LOG_DEBUG },
 	};
 
@@ -85,7 +85,8 @@ static void make_printable(char *text, size_t len)
 			text[i] = '?';
 }
 
-static void emit(enum log_level level, const char *module, const char *fmt, va_list args)
+static PRINTF_LIKE(3, 0) void emit(enum log_level level, const char *module, const char *fmt,
+				   va_list args)
 {
 	static const char *const names[] = { "off", "error", "warn", "info", "debug" };
 	char line[LINE_MAX_BYTES];
@@ -99,7 +100,7 @@ static void emit(enum log_level level, const char *module, const char *fmt, va_l
 	text = vsnprintf(line + head, sizeof(line) - (size_t)head, fmt, args);
 	if (text < 0)
 		return;
-	len = min_size((size_t)(head + text), sizeof(line) - 2);
+	len = min_size((size_t)head + (size_t)text, sizeof(line) - 2);
 	make_printable(line, len);
 	line[len++] = '\n';
 	if (write(log_state.fd, line, len) != (ssize_t)len)

@@ -18,6 +18,7 @@ enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
  */
 MUST_CHECK int log_open(const char *path);
 
+/* Lines above `level` are not written; LOG_INFO until this is called. */
 void log_set_level(enum log_level level);
 
 /*
@@ -29,8 +30,8 @@ MUST_CHECK int log_level_parse(const char *name, enum log_level *out);
 /* Lines dropped so far because the log's reader did not read. */
 uint64_t log_dropped(void);
 
-void log_line(enum log_level level, const char *module, const char *fmt, ...)
-	PRINTF_LIKE(3, 4);
+/* Through the macros below; `module` is the part of the monitor that speaks. */
+void log_line(enum log_level level, const char *module, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #define log_error(module, ...) log_line(LOG_ERROR, module, __VA_ARGS__)
 #define log_warn(module, ...) log_line(LOG_WARN, module, __VA_ARGS__)
@@ -50,6 +51,7 @@ struct log_guest {
 	unsigned suppressed;
 };
 
+/* A line at LOG_WARN, within `limit`. */
 void log_guest(struct log_guest *limit, const char *module, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 

@@ -62,6 +62,7 @@ void loop_cancel(struct loop *l, struct loop_op *op);
  */
 MUST_CHECK int loop_turn(struct loop *l);
 
+/* Since loop_create. */
 struct loop_stats loop_stats(const struct loop *l);
 
 #endif
