@@ -236,8 +236,7 @@ lint: deps-check ## check layers, comments, licences, format, scripts
 analyze: deps-analyze ## gcc -fanalyzer, clang-tidy, cppcheck
 	+@tests/analyze
 cov: deps-check ## lines and branches that unit and API tests reach
-	+@VARIANT=cov tests/check unit fake
-	@tests/cov
+	+@VARIANT=cov tests/check unit fake; status=$$?; tests/cov && exit $$status
 bench-launch: deps-lab all ## measure launches in the lab
 	@$(alone) tests/bench/launch
 format: deps-check ## format C files (FILES=: some of them)
