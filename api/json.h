@@ -10,38 +10,45 @@
 #define API_JSON_H
 
 #include "api/action.h"
+#include "api/text.h"
 
-/* Nesting beyond this is refused; nothing in the API needs more than 6. */
-#define JSON_DEPTH_MAX 16
+/* What the body of a request says. */
+enum json_body {
+	JSON_MACHINE_CONFIG,
+	JSON_MACHINE_CONFIG_PATCH,
+	JSON_BOOT_SOURCE,
+	JSON_ACTION, /* of PUT /actions */
+	JSON_VM_STATE, /* of PATCH /vm */
+};
 
 /*
- * Parse the body of a request into `out`, whose `kind` tells which body is expected
- * (ACTION_PUT_MACHINE_CONFIG, ACTION_PATCH_MACHINE_CONFIG, ACTION_PUT_BOOT_SOURCE).
- * `e` gets the whole fault message. 0 or -EINVAL.
+ * Parse the body of a request into `out`, its kind included. `e` gets the whole fault
+ * message. 0, -EINVAL or -ENOMEM.
  */
-MUST_CHECK int json_parse_body(const char *text, size_t len, struct action *out, struct err *e);
+MUST_CHECK int json_parse_body(enum json_body body, struct text text, struct action *out,
+			       struct err *e);
 
-/* The body of PUT /actions: sets out->kind. */
-MUST_CHECK int json_parse_action(const char *text, size_t len, struct action *out, struct err *e);
-
-/* The body of PATCH /vm: sets out->kind to ACTION_PAUSE or ACTION_RESUME. */
-MUST_CHECK int json_parse_vm_state(const char *text, size_t len, struct action *out,
-				   struct err *e);
+/* The most actions that a configuration can stand for. */
+#define JSON_CONFIG_ACTIONS 2
 
 /*
  * Parse a whole configuration (--config-file; what GET /vm/config prints is accepted)
  * into the actions that it stands for, at most `max` of them, in the order in which
  * they are to be carried out. `boot-source` is mandatory. Sections of devices that
- * this version does not have are refused unless null or empty. Returns their number
- * or -EINVAL.
+ * this version does not have are refused unless null or an empty list; sections that
+ * nobody knows are ignored, as Firecracker does. Returns the number of actions, or
+ * -EINVAL or -ENOMEM with the reason.
  */
-MUST_CHECK int json_parse_config(const char *text, size_t len, struct action *out, unsigned max,
-				 struct err *e);
+MUST_CHECK int json_parse_config(const char *text, size_t len, struct action *out,
+				 unsigned max, struct err *e);
 
 /*
  * The body of a reply (not for REPLY_NO_CONTENT), as a malloc'ed string; NULL when
  * memory is short.
  */
 char *json_reply(const struct reply *r);
+
+/* The body of the answer to a request that is no HTTP, malloc'ed or NULL as above. */
+char *json_http_error(const char *reason);
 
 #endif

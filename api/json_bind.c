@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects to values by a table: see json_bind.h. Input from clients: the text. */
+#include "api/json_bind.h"
+
+#include "api/json_scan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+/* How much of a client's text an error message repeats. */
+#define ECHO_MAX 64
+
+int json_open(struct json_doc *d, struct text text, struct err *e)
+{
+	int rc = json_scan_check(text, e);
+
+	if (rc < 0)
+		return rc;
+	d->text = text;
+	d->tree = cJSON_ParseWithLengthOpts(text.at, text.len, NULL, false);
+	/* The text was checked, so that only memory can be missing. */
+	if (!d->tree)
+		return err_set(e, -ENOMEM, "out of memory");
+	return 0;
+}
+
+void json_close(struct json_doc *d)
+{
+	cJSON_Delete(d->tree);
+}
+
+struct json_object json_top(const struct json_doc *d)
+{
+	return (struct json_object){ d, d->tree, json_scan_blanks(d->text, 0) };
+}
+
+struct json_object json_member_object(const struct json_object *o, unsigned n)
+{
+	const cJSON *tree = o->tree->child;
+
+	for (unsigned i = 0; i < n; i++)
+		tree = tree->next;
+	return (struct json_object){ o->doc, tree,
+				     json_scan_member(o->doc->text, o->at, n).value };
+}
+
+/* A value as the text has it. */
+static struct text raw_value(const struct json_object *v)
+{
+	size_t end = json_scan_end(v->doc->text, v->at);
+
+	return text(v->doc->text.at + v->at, end - v->at);
+}
+
+static bool is_integer(struct text number)
+{
+	for (size_t i = 0; i < number.len; i++)
+		if (memchr(".eE", number.at[i], 3))
+			return false;
+	return true;
+}
+
+/* What serde calls the value that it did not expect. */
+static void describe(const struct json_object *v, char *out, size_t size)
+{
+	struct text raw = text_cut(raw_value(v), ECHO_MAX);
+
+	if (cJSON_IsObject(v->tree))
+		snprintf(out, size, "map");
+	else if (cJSON_IsArray(v->tree))
+		snprintf(out, size, "sequence");
+	else if (cJSON_IsNull(v->tree))
+		snprintf(out, size, "null");
+	else if (cJSON_IsBool(v->tree))
+		snprintf(out, size, "boolean `%.*s`", TEXT_ARGS(raw));
+	else if (cJSON_IsString(v->tree))
+		snprintf(out, size, "string %.*s", TEXT_ARGS(raw));
+	else
+		snprintf(out, size, "%s `%.*s`",
+			 is_integer(raw) ? "integer" : "floating point", TEXT_ARGS(raw));
+}
+
+/* "invalid type: ..." or "invalid value: ...", at the value. */
+static int unexpected(const struct json_object *v, const char *how, const char *expected,
+		      struct err *e)
+{
+	bool nested = cJSON_IsObject(v->tree) || cJSON_IsArray(v->tree);
+	size_t at = nested ? v->at + 1 : json_scan_end(v->doc->text, v->at);
+	char found[ECHO_MAX + 32];
+	char what[256];
+
+	describe(v, found, sizeof(found));
+	snprintf(what, sizeof(what), "invalid %s: %s, expected %s", how, found, expected);
+	return json_scan_error(e, v->doc->text, at, what);
+}
+
+/* "`a`", "`a` or `b`", "one of `a`, `b`, `c`". */
+static void list_names(char *out, size_t size, const char *const *names, unsigned count)
+{
+	size_t used = 0;
+
+	if (count > 2)
+		used += (size_t)snprintf(out, size, "one of ");
+	for (unsigned i = 0; i < count; i++) {
+		const char *between = i == 0 ? "" : count == 2 ? " or " : ", ";
+
+		used += (size_t)snprintf(out + used, size - used, "%s`%s`", between,
+					 names[i]);
+		assert(used < size); /* the names are ours */
+	}
+}
+
+/* "unknown field `x`, expected ..." or "unknown variant ...", before offset `at`. */
+static int unknown(const struct json_object *o, size_t at, const char *kind,
+		   const char *name, const char *const *names, unsigned count,
+		   struct err *e)
+{
+	struct text cut = text_cut(text(name, strlen(name)), ECHO_MAX);
+	char expected[256];
+	char what[ECHO_MAX + sizeof(expected) + 64];
+
+	list_names(expected, sizeof(expected), names, count);
+	snprintf(what, sizeof(what), "unknown %s `%.*s`, expected %s", kind,
+		 TEXT_ARGS(cut), expected);
+	return json_scan_error(e, o->doc->text, at, what);
+}
+
+static int unknown_field(const struct json_object *o, unsigned n, const char *name,
+			 const struct field *fields, struct err *e)
+{
+	size_t at = json_scan_member(o->doc->text, o->at, n).name_end;
+	const char *names[FIELDS_MAX];
+	unsigned count = 0;
+
+	for (; fields[count].name; count++) {
+		assert(count < FIELDS_MAX);
+		names[count] = fields[count].name;
+	}
+	return unknown(o, at, "field", name, names, count, e);
+}
+
+static int bind_number(const struct json_object *v, const struct field *f,
+		       struct value *out, struct err *e)
+{
+	const char *expected = f->type == FIELD_U8 ? "u8" : "usize";
+	uint64_t max = f->type == FIELD_U8 ? UINT8_MAX : UINT64_MAX;
+	struct text raw = raw_value(v);
+	uint64_t number = 0;
+
+	if (!cJSON_IsNumber(v->tree) || !is_integer(raw))
+		return unexpected(v, "type", expected, e);
+	/* From the text: cJSON's double is exact up to 2^53 only. A '-' is no digit. */
+	for (size_t i = 0; i < raw.len; i++) {
+		unsigned digit = (unsigned)(unsigned char)raw.at[i] - '0';
+
+		if (digit > 9 || number > (max - digit) / 10)
+			return unexpected(v, "value", expected, e);
+		number = number * 10 + digit;
+	}
+	out->u.number = number;
+	return 0;
+}
+
+static int bind_variant(const struct json_object *v, const struct field *f,
+			struct value *out, struct err *e)
+{
+	size_t end = json_scan_end(v->doc->text, v->at);
+	const char *name = v->tree->valuestring;
+	unsigned count;
+
+	if (!cJSON_IsString(v->tree))
+		return json_scan_error(e, v->doc->text, v->at + 1, "expected value");
+	for (count = 0; f->variants[count]; count++) {
+		if (strcmp(name, f->variants[count]) == 0) {
+			out->u.variant = count;
+			return 0;
+		}
+	}
+	return unknown(v, end, "variant", name, f->variants, count, e);
+}
+
+static int bind_value(const struct json_object *v, const struct field *f,
+		      struct value *out, struct err *e)
+{
+	switch (f->type) {
+	case FIELD_U8:
+	case FIELD_USIZE:
+		return bind_number(v, f, out, e);
+	case FIELD_VARIANT:
+		return bind_variant(v, f, out, e);
+	case FIELD_BOOL:
+		if (!cJSON_IsBool(v->tree))
+			return unexpected(v, "type", "a boolean", e);
+		out->u.flag = cJSON_IsTrue(v->tree);
+		return 0;
+	case FIELD_STRING:
+		if (!cJSON_IsString(v->tree))
+			return unexpected(v, "type", "a string", e);
+		out->u.string = v->tree->valuestring;
+		return 0;
+	}
+	assert(false);
+	return -EINVAL;
+}
+
+static const struct field *find_field(const struct field *fields, const char *name)
+{
+	for (; fields->name; fields++)
+		if (strcmp(fields->name, name) == 0)
+			return fields;
+	return NULL;
+}
+
+static int bind_member(const struct json_object *o, unsigned n, const cJSON *member,
+		       const struct field *fields, struct value *values, struct err *e)
+{
+	const struct field *f = find_field(fields, member->string);
+	struct json_object v;
+	struct value *out;
+	char what[64];
+
+	if (!f)
+		return unknown_field(o, n, member->string, fields, e);
+	out = &values[f - fields];
+	if (out->seen) {
+		snprintf(what, sizeof(what), "duplicate field `%s`", f->name);
+		return json_scan_error(e, o->doc->text,
+				       json_scan_member(o->doc->text, o->at, n).name_end,
+				       what);
+	}
+	out->seen = true;
+	if (f->nullable && cJSON_IsNull(member))
+		return 0;
+	out->given = true;
+	v = json_member_object(o, n);
+	return bind_value(&v, f, out, e);
+}
+
+static int missing_field(const struct json_object *o, const char *name, struct err *e)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "missing field `%s`", name);
+	return json_scan_error(e, o->doc->text, json_scan_end(o->doc->text, o->at), what);
+}
+
+int json_bind(const struct json_object *o, const char *what, const struct field *fields,
+	      struct value *values, struct err *e)
+{
+	const cJSON *member;
+	unsigned n = 0;
+
+	if (!cJSON_IsObject(o->tree))
+		return unexpected(o, "type", what, e);
+	for (unsigned i = 0; fields[i].name; i++)
+		values[i] = (struct value){ 0 };
+	for (member = o->tree->child; member; member = member->next) {
+		int rc = bind_member(o, n++, member, fields, values, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	for (unsigned i = 0; fields[i].name; i++)
+		if (fields[i].required && !values[i].seen)
+			return missing_field(o, fields[i].name, e);
+	return 0;
+}
