@@ -91,8 +91,7 @@ static int check_data(const struct source *s, unsigned i, struct err *e)
 }
 
 /* Whether a PT_LOAD's memory is the guest's, and where a kernel may be. */
-static int check_memory(const struct gmem *m, unsigned i, const Elf64_Phdr *p,
-			struct err *e)
+static int check_memory(const struct gmem *m, unsigned i, const Elf64_Phdr *p, struct err *e)
 {
 	uint64_t end;
 
@@ -111,14 +110,13 @@ static int check_memory(const struct gmem *m, unsigned i, const Elf64_Phdr *p,
 			       p->p_paddr, LAYOUT_KERNEL_MIN);
 	if (!gmem_contains(m, gpa(p->p_paddr), p->p_memsz))
 		return err_set(e, -EINVAL,
-			       "segment %u: %#" PRIx64 "..%#" PRIx64
-			       " is outside the %" PRIu64 " MiB of RAM",
+			       "segment %u: %#" PRIx64 "..%#" PRIx64 " is outside the %" PRIu64
+			       " MiB of RAM",
 			       i, p->p_paddr, end, (m->low + m->high) / MIB);
 	return 0;
 }
 
-const struct elf_segment *elf_overlap(const struct elf_kernel *k, uint64_t at,
-				      uint64_t len)
+const struct elf_segment *elf_overlap(const struct elf_kernel *k, uint64_t at, uint64_t len)
 {
 	const struct elf_segment *s;
 
@@ -158,8 +156,8 @@ static int add_segment(const struct source *s, const struct gmem *m, unsigned i,
 	return 0;
 }
 
-static int collect_segments(const struct source *s, const struct gmem *m,
-			    struct elf_kernel *k, struct err *e)
+static int collect_segments(const struct source *s, const struct gmem *m, struct elf_kernel *k,
+			    struct err *e)
 {
 	int rc;
 
@@ -213,8 +211,7 @@ static int read_entry(const struct note *n, uint32_t *entry, struct err *e)
 	uint64_t v = 0;
 
 	if (n->header.n_descsz != 4 && n->header.n_descsz != 8)
-		return err_set(e, -EINVAL,
-			       "PHYS32_ENTRY note: %u bytes in place of 4 or 8",
+		return err_set(e, -EINVAL, "PHYS32_ENTRY note: %u bytes in place of 4 or 8",
 			       n->header.n_descsz);
 	memcpy(&v, n->desc, n->header.n_descsz);
 	if (v > UINT32_MAX)
@@ -224,8 +221,7 @@ static int read_entry(const struct note *n, uint32_t *entry, struct err *e)
 }
 
 /* Look through the notes of one segment. 1 found, 0 not there, -errno. */
-static int search_notes(const struct source *s, unsigned i, uint32_t *entry,
-			struct err *e)
+static int search_notes(const struct source *s, unsigned i, uint32_t *entry, struct err *e)
 {
 	const Elf64_Phdr *p = &s->program[i];
 	const size_t align = p->p_align == 8 ? 8 : 4;
@@ -246,8 +242,7 @@ static int search_notes(const struct source *s, unsigned i, uint32_t *entry,
 		return rc;
 	while (p->p_filesz - at >= sizeof(n.header)) {
 		if (!next_note(notes, p->p_filesz, align, &at, &n))
-			return err_set(e, -EINVAL, "segment %u: a note is longer than it",
-				       i);
+			return err_set(e, -EINVAL, "segment %u: a note is longer than it", i);
 		if (!is_entry_note(&n))
 			continue;
 		rc = read_entry(&n, entry, e);
@@ -267,9 +262,8 @@ static int find_entry(const struct source *s, uint32_t *entry, struct err *e)
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}
-	return err_set(
-		e, -EINVAL,
-		"no Xen PHYS32_ENTRY note: not a PVH kernel (CONFIG_PVH in Linux)");
+	return err_set(e, -EINVAL,
+		       "no Xen PHYS32_ENTRY note: not a PVH kernel (CONFIG_PVH in Linux)");
 }
 
 int elf_parse(int fd, const struct gmem *m, struct elf_kernel *out, struct err *e)

@@ -36,11 +36,9 @@ struct elf_kernel {
  * touched). 0, or -EINVAL (-errno when reading fails) with the part that is wrong and
  * why. Physical addresses are taken as they are, in ET_DYN files too.
  */
-MUST_CHECK int elf_parse(int fd, const struct gmem *m, struct elf_kernel *out,
-			 struct err *e);
+MUST_CHECK int elf_parse(int fd, const struct gmem *m, struct elf_kernel *out, struct err *e);
 
 /* The first segment that shares memory with [at, at + len), or NULL. */
-const struct elf_segment *elf_overlap(const struct elf_kernel *k, uint64_t at,
-				      uint64_t len);
+const struct elf_segment *elf_overlap(const struct elf_kernel *k, uint64_t at, uint64_t len);
 
 #endif

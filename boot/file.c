@@ -36,8 +36,7 @@ int file_read(int fd, uint64_t at, void *dst, size_t len, struct err *e)
 			return err_set(e, -errno, "reading at %#" PRIx64 ": %s", at,
 				       strerror(errno));
 		if (n == 0)
-			return err_set(e, -EIO, "ends at %#" PRIx64 " now: it shrank",
-				       at);
+			return err_set(e, -EIO, "ends at %#" PRIx64 " now: it shrank", at);
 		to += n;
 		at += (size_t)n;
 		len -= (size_t)n;

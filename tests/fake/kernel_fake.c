@@ -43,8 +43,7 @@ void kernel_fake_init(struct kernel_fake *k)
 	k->program[KERNEL_TEXT] =
 		load(AT(text), sizeof(k->text), KERNEL_FAKE_TEXT, sizeof(k->text));
 	k->program[KERNEL_DATA] = load(AT(data), sizeof(k->data),
-				       KERNEL_FAKE_TEXT + sizeof(k->text),
-				       KERNEL_FAKE_BSS);
+				       KERNEL_FAKE_TEXT + sizeof(k->text), KERNEL_FAKE_BSS);
 	k->program[KERNEL_NOTES] = load(AT(other), 2 * sizeof(struct kernel_note), 0, 0);
 	k->program[KERNEL_NOTES].p_type = PT_NOTE;
 	k->program[KERNEL_NOTES].p_align = 4;

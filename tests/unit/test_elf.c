@@ -197,8 +197,7 @@ struct refusal {
 
 static struct refusal refusals[] = {
 	{ "refuses_empty_file", NULL, 0, "truncated: 0 bytes, no ELF header" },
-	{ "refuses_truncated_elf_header", NULL, 63,
-	  "truncated: 63 bytes, no ELF header" },
+	{ "refuses_truncated_elf_header", NULL, 63, "truncated: 63 bytes, no ELF header" },
 	{ "refuses_other_file", spoil_magic, ALL, "not an ELF file" },
 	{ "refuses_bzimage", make_bzimage, ALL,
 	  "not an ELF file (a bzImage? The uncompressed vmlinux is needed)" },
@@ -507,8 +506,7 @@ static void overlap_finds_segment(void **state)
 {
 	const struct elf_kernel k = {
 		.n_segments = 2,
-		.segment = { { .paddr = 100, .memsz = 10 },
-			     { .paddr = 200, .memsz = 10 } },
+		.segment = { { .paddr = 100, .memsz = 10 }, { .paddr = 200, .memsz = 10 } },
 	};
 
 	assert_null(elf_overlap(&k, 90, 10));
@@ -543,8 +541,8 @@ int main(void)
 		tests[n++] = (struct CMUnitTest){ refusals[i].name, refuses, NULL, NULL,
 						  &refusals[i] };
 	for (size_t i = 0; i < ARRAY_SIZE(acceptances); i++)
-		tests[n++] = (struct CMUnitTest){ acceptances[i].name, accepts, NULL,
-						  NULL, &acceptances[i] };
+		tests[n++] = (struct CMUnitTest){ acceptances[i].name, accepts, NULL, NULL,
+						  &acceptances[i] };
 	memcpy(tests + n, others, sizeof(others));
 	return cmocka_run_group_tests_name("elf", tests, NULL, NULL);
 }
