@@ -21,7 +21,10 @@ DOCS    := $(wildcard README.md LICENSE docs/*.md api/openapi.yaml)
 WERROR  := -Werror
 DEPS    := yes
 ifeq ($(origin CC),default)
-CC := $(if $(filter fuzz,$(VARIANT)),clang,gcc)
+CC := gcc
+endif
+ifeq ($(VARIANT)$(findstring clang,$(CC)),fuzz)
+override CC := clang
 endif
 
 MAKEFLAGS += --no-builtin-rules
@@ -251,7 +254,7 @@ hypervisor: build/xen ## build the patched Xen, print where it is
 guest: deps-lab ## build the micro-VM's kernel, print where it is
 	@$(alone) lab/guest/build.sh
 run: deps-lab all ## start a micro-VM in the lab
-	@$(alone) lab/run
+	@XENOLITH=$B/xenolith $(alone) lab/run
 .PHONY: hypervisor guest run
 
 # ---- housekeeping -------------------------------------------------------------
