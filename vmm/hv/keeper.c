@@ -120,7 +120,8 @@ static bool send_answer(struct keeper *k, struct keeper_answer *a)
 	a->version = info.version;
 	a->hypercalls = info.hypercalls;
 	a->start_ns = info.start_ns;
-	return send(k->sock, a, sizeof(*a), MSG_NOSIGNAL) == (ssize_t)sizeof(*a);
+	/* Not waiting: a monitor that reads no answers would make us deaf to signals. */
+	return send(k->sock, a, sizeof(*a), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*a);
 }
 
 /* One request; false when the monitor is gone or does not speak our language. */
