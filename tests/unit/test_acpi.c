@@ -291,7 +291,7 @@ static void refuses_what_does_not_exist(void **state)
 	}
 }
 
-static void accepts_the_last_gsi_and_window(void **state)
+static void accepts_the_outermost_gsis_and_windows(void **state)
 {
 	struct boot_machine m = machine(1, 2);
 	struct acpi_tables t;
@@ -299,6 +299,7 @@ static void accepts_the_last_gsi_and_window(void **state)
 	struct err e;
 
 	m.virtio[0].gsi = 47;
+	m.virtio[1].gsi = 1;
 	m.virtio[1].window = gpa(4 * GIB - PAGE_BYTES);
 	assert_int_equal(acpi_build(&t, &m, &e), 0);
 	at = find(dsdt_of(&t), "\x89\x06\x00\x03\x01\x2f", 6, 1);
@@ -317,7 +318,7 @@ int main(void)
 		cmocka_unit_test(no_device_costs_nothing),
 		cmocka_unit_test(dsdt_lists_32_devices),
 		cmocka_unit_test(refuses_what_does_not_exist),
-		cmocka_unit_test(accepts_the_last_gsi_and_window),
+		cmocka_unit_test(accepts_the_outermost_gsis_and_windows),
 	};
 
 	return cmocka_run_group_tests_name("acpi", tests, NULL, NULL);

@@ -33,6 +33,7 @@ static struct row rows[] = {
 	  NULL },
 	{ "key_after_quotes_counts", "a=\"b c\" pci=on", true, "a=\"b c\" pci=on", NULL },
 	{ "shorter_word_is_no_key", "pc", true, "pci=off pc", NULL },
+	{ "other_keys_of_same_length", "abc bcd=1", true, "pci=off abc bcd=1", NULL },
 	{ "ends_of_printable_ascii", " ~", false, " ~", NULL },
 	{ "refuses_newline", "a\nb", true, NULL,
 	  "boot_args: byte 1 (0x0a) is not printable ASCII" },
