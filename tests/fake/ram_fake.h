@@ -19,6 +19,7 @@ struct ram_fake {
 /* `size` bytes of zeroes, at most 3 GiB. Aborts when there is no memory. */
 void ram_fake_init(struct ram_fake *r, uint64_t size);
 
+/* Free the bytes; the struct is the caller's. */
 void ram_fake_free(struct ram_fake *r);
 
 #endif
