@@ -14,8 +14,7 @@ static uint64_t all_ones(unsigned size)
 }
 
 /* Whether the access lies in the range as a whole, without wrapping around 2^64. */
-static bool hits(const struct bus_range *r, enum bus_space space, uint64_t addr,
-		 unsigned size)
+static bool hits(const struct bus_range *r, enum bus_space space, uint64_t addr, unsigned size)
 {
 	return r->space == space && addr >= r->first && addr <= r->last && size >= 1 &&
 	       size <= 8 && size - 1 <= r->last - addr;

@@ -76,8 +76,7 @@ static void boot_timer_write(void *dev, uint64_t off, unsigned size, uint64_t va
 		p->events.booted(p->events.ctx);
 }
 
-int platform_attach(struct platform *p, struct bus *bus,
-		    const struct platform_events *events)
+int platform_attach(struct platform *p, struct bus *bus, const struct platform_events *events)
 {
 	const struct bus_range ranges[] = {
 		{ BUS_PIO, PIT_CHANNEL_2, PIT_MODE, "pit", p, read_zero, write_nothing },

@@ -384,7 +384,7 @@ static void turn_while(struct serial *s, bool (*condition)(const struct serial *
 {
 	struct loop *l = s->env.loop;
 
-	if (s->deadline.op.busy) /* the loop has failed before */
+	if (!condition(s) || s->deadline.op.busy) /* busy: the loop has failed before */
 		return;
 	loop_timeout(l, &s->deadline, SERIAL_FLUSH_MS);
 	while (s->deadline.op.busy && condition(s))

@@ -11,8 +11,7 @@
 #include <linux/serial_reg.h>
 
 #define IER_BITS (UART_IER_MSI | UART_IER_RLSI | UART_IER_THRI | UART_IER_RDI)
-#define MCR_BITS \
-	(UART_MCR_LOOP | UART_MCR_OUT2 | UART_MCR_OUT1 | UART_MCR_RTS | UART_MCR_DTR)
+#define MCR_BITS (UART_MCR_LOOP | UART_MCR_OUT2 | UART_MCR_OUT1 | UART_MCR_RTS | UART_MCR_DTR)
 /* Both of these read as ones in IIR while the FIFOs are enabled (16550A). */
 #define IIR_FIFO 0xc0
 
@@ -48,8 +47,7 @@ static uint8_t cause(const struct uart *u)
 	if (u->ier & UART_IER_RLSI && u->errors)
 		return UART_IIR_RLSI;
 	if (u->ier & UART_IER_RDI && u->rx_count)
-		return u->rx_count < trigger_level(u) ? UART_IIR_RX_TIMEOUT :
-							UART_IIR_RDI;
+		return u->rx_count < trigger_level(u) ? UART_IIR_RX_TIMEOUT : UART_IIR_RDI;
 	if (u->ier & UART_IER_THRI && u->thr_pending)
 		return UART_IIR_THRI;
 	if (u->ier & UART_IER_MSI && u->delta)

@@ -85,8 +85,7 @@ static void access_reaches_the_range_it_lies_in(void **state)
 
 		assert_int_equal(add(&b, &p[0], BUS_PIO, 0x3f8, 0x3ff), 0);
 		assert_int_equal(add(&b, &p[1], BUS_MMIO, 0xd0000000, 0xd0000fff), 0);
-		assert_int_equal(add(&b, &p[2], BUS_MMIO, UINT64_MAX - 15, UINT64_MAX),
-				 0);
+		assert_int_equal(add(&b, &p[2], BUS_MMIO, UINT64_MAX - 15, UINT64_MAX), 0);
 		(void)bus_read(&b, cases[i].space, cases[i].addr, cases[i].size);
 		bus_write(&b, cases[i].space, cases[i].addr, cases[i].size, 5);
 		for (unsigned d = 0; d < 3; d++)
@@ -109,8 +108,7 @@ static void nobodys_address_reads_all_ones(void **state)
 	struct bus b = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(bus_read(&b, BUS_PIO, 0x70, cases[i].size),
-				 cases[i].value);
+		assert_int_equal(bus_read(&b, BUS_PIO, 0x70, cases[i].size), cases[i].value);
 }
 
 static void values_are_cut_to_the_access(void **state)
@@ -147,8 +145,7 @@ static void overlapping_ranges_are_refused(void **state)
 		struct bus b = { 0 };
 
 		assert_int_equal(add(&b, &p, BUS_PIO, 0x10, 0x1f), 0);
-		assert_int_equal(add(&b, &p, cases[i].space, cases[i].first,
-				     cases[i].last),
+		assert_int_equal(add(&b, &p, cases[i].space, cases[i].first, cases[i].last),
 				 cases[i].rc);
 		assert_int_equal(b.n, cases[i].rc ? 1 : 2);
 	}

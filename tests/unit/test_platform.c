@@ -34,8 +34,7 @@ struct machine {
 
 static void start(struct machine *m)
 {
-	const struct platform_events events = { on_poweroff, on_reset, on_booted,
-						&m->events };
+	const struct platform_events events = { on_poweroff, on_reset, on_booted, &m->events };
 
 	*m = (struct machine){ 0 };
 	assert_int_equal(platform_attach(&m->platform, &m->bus, &events), 0);
@@ -64,11 +63,7 @@ static void writes_cause_the_event_they_should(void **state)
 		{ BUS_PIO, LAYOUT_RESET, 1, LAYOUT_RESET_VALUE, { .reset = 1 } },
 		{ BUS_PIO, LAYOUT_RESET, 1, 0, { 0 } },
 		{ BUS_PIO, LAYOUT_RESET, 1, 6, { 0 } },
-		{ BUS_PIO,
-		  LAYOUT_SLEEP_STATUS,
-		  2,
-		  LAYOUT_RESET_VALUE << 8,
-		  { .reset = 1 } },
+		{ BUS_PIO, LAYOUT_SLEEP_STATUS, 2, LAYOUT_RESET_VALUE << 8, { .reset = 1 } },
 		{ BUS_MMIO, LAYOUT_BOOT_TIMER, 1, 123, { .booted = 1 } },
 		{ BUS_MMIO, LAYOUT_BOOT_TIMER, 4, 123, { .booted = 1 } },
 		{ BUS_MMIO, LAYOUT_BOOT_TIMER, 1, 122, { 0 } },
@@ -83,8 +78,7 @@ static void writes_cause_the_event_they_should(void **state)
 		struct machine m;
 
 		start(&m);
-		bus_write(&m.bus, cases[i].space, cases[i].addr, cases[i].size,
-			  cases[i].value);
+		bus_write(&m.bus, cases[i].space, cases[i].addr, cases[i].size, cases[i].value);
 		assert_int_equal(m.events.poweroff, cases[i].want.poweroff);
 		assert_int_equal(m.events.reset, cases[i].want.reset);
 		assert_int_equal(m.events.booted, cases[i].want.booted);
@@ -114,8 +108,7 @@ static void registers_read_as_they_should(void **state)
 
 	start(&m);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(bus_read(&m.bus, cases[i].space, cases[i].addr,
-					  cases[i].size),
+		assert_int_equal(bus_read(&m.bus, cases[i].space, cases[i].addr, cases[i].size),
 				 cases[i].value);
 }
 

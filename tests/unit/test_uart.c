@@ -137,11 +137,9 @@ static void linux_probe_finds_a_16550a(void **state)
 	(void)uart_write(&u, UART_MCR, a);
 	assert_false((a ^ b) & UART_MCR_LOOP);
 	/* No FIFO of 64 bytes (16750), with or without the divisor latch. */
-	assert_int_equal(poke(&u, UART_FCR, FIFO_ON | UART_FCR7_64BYTE, UART_IIR) >> 5,
-			 6);
+	assert_int_equal(poke(&u, UART_FCR, FIFO_ON | UART_FCR7_64BYTE, UART_IIR) >> 5, 6);
 	(void)uart_write(&u, UART_LCR, UART_LCR_CONF_MODE_A);
-	assert_int_equal(poke(&u, UART_FCR, FIFO_ON | UART_FCR7_64BYTE, UART_IIR) >> 5,
-			 6);
+	assert_int_equal(poke(&u, UART_FCR, FIFO_ON | UART_FCR7_64BYTE, UART_IIR) >> 5, 6);
 	(void)uart_write(&u, UART_LCR, 0);
 	/* No unit enable bit (XScale). */
 	assert_int_equal(poke(&u, UART_IER, UART_IER_UUE, UART_IER), 0);
@@ -172,8 +170,7 @@ static void causes_have_their_priority_and_their_cure(void **state)
 	assert_int_equal(uart_read(&u, UART_IIR), 0xc0 | UART_IIR_RLSI);
 	assert_int_equal(uart_read(&u, UART_LSR),
 			 UART_LSR_THRE | UART_LSR_TEMT | UART_LSR_OE | UART_LSR_DR);
-	assert_int_equal(uart_read(&u, UART_LSR),
-			 UART_LSR_THRE | UART_LSR_TEMT | UART_LSR_DR);
+	assert_int_equal(uart_read(&u, UART_LSR), UART_LSR_THRE | UART_LSR_TEMT | UART_LSR_DR);
 	for (unsigned i = 0; i < UART_FIFO_BYTES; i++) {
 		assert_int_equal(uart_read(&u, UART_IIR), 0xc0 | UART_IIR_RDI);
 		assert_int_equal(uart_read(&u, UART_RX), i);
