@@ -71,8 +71,8 @@ static int open_serial(struct program *p, struct err *e)
 
 	switch (p->options.serial) {
 	case SERIAL_STDIO:
-		p->serial_in = STDIN_FILENO;
-		p->serial_out = STDOUT_FILENO;
+		p->serial_in = console_copy(STDIN_FILENO, O_RDONLY);
+		p->serial_out = console_copy(STDOUT_FILENO, O_WRONLY);
 		break;
 	case SERIAL_FILE:
 		p->serial_out = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
@@ -199,8 +199,10 @@ static void tear_down(struct monitor *m)
 {
 	if (m->api)
 		api_server_destroy(m->api);
-	if (m->console)
-		console_destroy(m->console);
+	/* The last thing that turns the loop. */
+	if (m->vm)
+		serial_flush(m->vm->serial);
+	console_destroy(m->console);
 	if (m->vm)
 		vm_destroy(m->vm);
 	if (m->loop)
@@ -214,7 +216,7 @@ static int monitor_main(void *ctx, struct hv *hv)
 	struct err e;
 
 	log_info("monitor", "%s", hv->ops->describe(hv));
-	if (m.program->serial_in == STDIN_FILENO)
+	if (m.program->options.serial == SERIAL_STDIO)
 		term_raw(&m.program->term);
 	if (set_up(&m, hv, &e) < 0)
 		log_error("monitor", "%s", e.text);

@@ -409,10 +409,8 @@ int vm_create(struct vm **out, struct loop *loop, struct hv *hv, const struct vm
 
 void vm_destroy(struct vm *vm)
 {
-	if (vm->serial) {
-		serial_flush(vm->serial);
+	if (vm->serial)
 		serial_destroy(vm->serial);
-	}
 	vm->hv->ops->close(vm->hv);
 	close_image(&vm->kernel_fd);
 	close_image(&vm->initrd_fd);

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A micro-VM's life through its API: the calls that every client makes."""
+
+import json
+import re
+import socket
+import subprocess
+import time
+
+import pytest
+
+from lab import ROOT, Monitor
+
+
+def readme_example():
+    """The curl commands of the README, as they stand there."""
+    text = (ROOT / "README.md").read_text()
+    block = re.search(r"<!-- example -->\n```sh\n(.*?)```", text, re.S).group(1)
+    return block
+
+
+def test_the_readmes_curl_example_launches_pauses_resumes_and_ends(monitor):
+    script = readme_example()
+    assert script.count("curl") >= 6
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], timeout=120, text=True,
+                          env={"PATH": "/usr/bin:/bin", "API": str(monitor.socket)},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    for state in "Running", "Paused":
+        assert f'"state":"{state}"' in done.stdout
+    monitor.wait_up()
+    monitor.lab.run(f"kill -TERM $(cat {monitor.dir}/pid)")
+    assert monitor.wait_exit() == 143
+
+
+def test_guest_reports_up_and_the_boot_timer_is_logged(monitor):
+    monitor.start("xenolith.act=idle")
+    monitor.wait_up()
+    monitor.wait_for(f"grep -q 'Guest-boot-time =' {monitor.dir}/log")
+    assert monitor.ok("GET", "/")["state"] == "Running"
+
+
+def test_paused_guest_makes_no_progress(monitor):
+    monitor.start("xenolith.act=idle")
+    monitor.wait_up()
+    for _ in range(2):
+        monitor.ok("PATCH", "/vm", {"state": "Paused"})
+    assert monitor.ok("GET", "/")["state"] == "Paused"
+    domid = next(iter(monitor.lab.domains()[0]))
+    flags = monitor.lab.domains()[0][domid]
+    assert flags & 0x10, "XEN_DOMINF_paused"
+    for _ in range(2):
+        monitor.ok("PATCH", "/vm", {"state": "Resumed"})
+    assert not monitor.lab.domains()[0][domid] & 0x10
+    assert monitor.ok("GET", "/")["state"] == "Running"
+
+
+@pytest.mark.parametrize("vcpus, mem", [(1, 32), (2, 128), (4, 300), (32, 256), (1, 3500)])
+def test_guest_has_the_vcpus_and_memory_it_was_given(lab, nothing_left, vcpus, mem):
+    with Monitor(lab, serial="unix:/run/console.sock") as monitor:
+        with Console(lab, "/run/console.sock") as console:
+            monitor.start(vcpus=vcpus, mem=mem)
+            console.expect("# ", 120)
+            console.send("nproc; grep MemTotal /proc/meminfo\n")
+            got = console.expect("kB")
+            assert re.search(rf"^{vcpus}\r?$", got, re.M), got
+            total = int(re.search(r"MemTotal: +(\d+)", got).group(1)) // 1024
+            assert 0.75 * mem - 24 < total <= mem, got
+            console.send("poweroff -f\n")
+            assert monitor.wait_exit() == 2
+
+
+def test_machine_config_may_change_after_memory_was_populated(monitor):
+    monitor.configure(vcpus=1, mem=64)
+    monitor.configure(vcpus=2, mem=96)
+    monitor.start("xenolith.act=idle", vcpus=2, mem=80)
+    monitor.wait_up()
+    assert len(monitor.lab.domains()[0]) == 1
+
+
+class Console:
+    """A client of the serial port's Unix socket."""
+
+    def __init__(self, lab, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(lab.forward(path)))
+        self.text = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, text):
+        self.socket.sendall(text.encode())
+
+    def expect(self, what, seconds=60):
+        """Everything up to `what`; what follows is kept for the next call."""
+        deadline = time.monotonic() + seconds
+        while what not in self.text:
+            self.socket.settimeout(max(0.1, deadline - time.monotonic()))
+            try:
+                got = self.socket.recv(65536)
+            except TimeoutError:
+                got = b""
+            assert got, f"no {what!r} in {self.text!r}"
+            self.text += got.decode(errors="replace")
+        at = self.text.index(what) + len(what)
+        got, self.text = self.text[:at], self.text[at:]
+        return got
+
+
+def test_console_carries_bytes_both_ways(lab, nothing_left):
+    with Monitor(lab, serial="unix:/run/console.sock") as monitor:
+        with Console(lab, "/run/console.sock") as console:
+            monitor.start()
+            console.expect("# ")
+            console.send("echo $((6 * 7))-answer\n")
+            assert "42-answer" in console.expect("42-answer")
+            # 30 KB in one go: every byte arrives, in order.
+            console.send("seq 1 5000 | tr '\\n' ' '; echo done-$((1 + 1))\n")
+            got = console.expect("done-2", 120)
+            numbers = re.findall(r"\d+", got[got.index(" 2 3 4 "):])
+            assert numbers[:4999] == [str(n) for n in range(2, 5001)]
+            console.send("reboot -f\n")
+            assert monitor.wait_exit() == 0
+
+
+def test_console_without_a_reader_does_not_hold_up_the_guest(lab, nothing_left):
+    """Standard output nobody reads: bytes are dropped and counted, the guest goes on."""
+    lab.run("cd /run; rm -f in unread; mkfifo in unread; sleep 600 < unread > /dev/null 2>&1 & "
+            "sleep 600 > /run/in 2> /dev/null &")
+    with Monitor(lab, serial="stdio", redirect="< /run/in > /run/unread") as monitor:
+        monitor.start()
+        lab.run("echo 'seq 1 40000; reboot -f' > /run/in")
+        assert monitor.wait_exit(120) == 0
+        assert monitor.counts()["dropped"] > 0
+    lab.run("pkill sleep; rm -f /run/in /run/unread", check=False)
+
+
+def test_get_vm_config_can_be_given_back_as_config_file(lab, nothing_left):
+    with Monitor(lab) as first:
+        first.configure("xenolith.act=reboot", vcpus=2, mem=96)
+        config = first.ok("GET", "/vm/config")
+    lab.put_text("/run/config.json", json.dumps(config))
+    done = lab.run("xenolith --config-file /run/config.json --no-api < /dev/null", check=False)
+    assert done.returncode == 0, done.stdout
