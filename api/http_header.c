@@ -47,8 +47,7 @@ static struct text uri_path(struct text uri)
 	return text(slash, uri.len - (size_t)(slash - uri.at));
 }
 
-int http_request_line(struct http_parser *p, struct text line, bool *is_http,
-		      struct err *e)
+int http_request_line(struct http_parser *p, struct text line, bool *is_http, struct err *e)
 {
 	struct text rest = line;
 	struct text method = text_split(&rest, ' ');
@@ -60,15 +59,13 @@ int http_request_line(struct http_parser *p, struct text line, bool *is_http,
 	if (method.len + uri.len + 2 > line.len)
 		return err_set(e, -EINVAL, "Invalid request.");
 	if (!parse_method(method, &p->method))
-		return err_set(e, -EINVAL,
-			       "Invalid HTTP Method: Unsupported HTTP method.");
+		return err_set(e, -EINVAL, "Invalid HTTP Method: Unsupported HTTP method.");
 	if (uri.len == 0)
 		return err_set(e, -EINVAL, "Invalid URI: Empty URI not allowed.");
 	if (text_utf8_len(uri) != uri.len || memchr(uri.at, '\0', uri.len))
 		return err_set(e, -EINVAL, "Invalid URI: Cannot parse URI as UTF-8.");
 	if (!text_is(rest, "HTTP/1.0") && !text_is(rest, "HTTP/1.1"))
-		return err_set(e, -EINVAL,
-			       "Invalid HTTP Version: Unsupported HTTP version.");
+		return err_set(e, -EINVAL, "Invalid HTTP Version: Unsupported HTTP version.");
 	memcpy(p->path, path.at, path.len);
 	p->path_len = path.len;
 	return 0;
@@ -141,10 +138,9 @@ int http_header(struct http_parser *p, struct text line, struct err *e)
 	struct text name = text_trim(key);
 
 	if (text_utf8_len(line) != line.len)
-		return err_set(
-			e, -EINVAL,
-			"Invalid header. Reason: Header contains invalid characters. "
-			"Key: invalid utf-8 sequence");
+		return err_set(e, -EINVAL,
+			       "Invalid header. Reason: Header contains invalid characters. "
+			       "Key: invalid utf-8 sequence");
 	if (key.len == line.len) {
 		key = text_cut(key, ECHO_MAX);
 		return err_set(

@@ -20,10 +20,9 @@ size_t http_reply_head(char out[HTTP_HEAD_MAX], unsigned status, bool deprecated
 	bool has_body = status != 100 && status != 204;
 	int n;
 
-	n = snprintf(
-		out, HTTP_HEAD_MAX,
-		"HTTP/1.1 %u \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n%s",
-		status, deprecated ? "Deprecation: true\r\n" : "");
+	n = snprintf(out, HTTP_HEAD_MAX,
+		     "HTTP/1.1 %u \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n%s",
+		     status, deprecated ? "Deprecation: true\r\n" : "");
 	assert(n > 0 && n < HTTP_HEAD_MAX);
 	if (has_body)
 		n += snprintf(out + n, HTTP_HEAD_MAX - (size_t)n,

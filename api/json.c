@@ -19,8 +19,7 @@ static int complete_error(int rc, const char *prefix, struct err *e)
 	return err_set(e, -EINVAL, "%s: %s.", prefix, reason.text);
 }
 
-int json_parse_body(enum json_body body, struct text text, struct action *out,
-		    struct err *e)
+int json_parse_body(enum json_body body, struct text text, struct action *out, struct err *e)
 {
 	struct json_doc doc = { 0 };
 	int rc = json_open(&doc, text, e);
@@ -31,8 +30,9 @@ int json_parse_body(enum json_body body, struct text text, struct action *out,
 		rc = json_body(body, &top, out, e);
 	}
 	json_close(&doc);
-	return complete_error(
-		rc, "An error occurred when deserializing the json body of a request", e);
+	return complete_error(rc,
+			      "An error occurred when deserializing the json body of a request",
+			      e);
 }
 
 /* ---- the configuration file ---- */
@@ -80,8 +80,7 @@ static int duplicate(const struct config *c, unsigned n, const char *name, struc
 	char what[64];
 
 	snprintf(what, sizeof(what), "duplicate field `%s`", name);
-	return json_scan_error(e, text, json_scan_member(text, c->top.at, n).name_end,
-			       what);
+	return json_scan_error(e, text, json_scan_member(text, c->top.at, n).name_end, what);
 }
 
 static int add_section(struct config *c, unsigned n, const cJSON *member, struct err *e)
@@ -95,8 +94,7 @@ static int add_section(struct config *c, unsigned n, const cJSON *member, struct
 	if (c->sections[i].seen)
 		return duplicate(c, n, section_names[i], e);
 	if (i >= SECTIONS_SERVED && given && !empty)
-		return err_set(e, -EINVAL,
-			       "The section `%s` is not served by this version.",
+		return err_set(e, -EINVAL, "The section `%s` is not served by this version.",
 			       section_names[i]);
 	c->sections[i] = (struct section){ .seen = true, .given = given, .n = n };
 	return 0;

@@ -39,8 +39,8 @@ MUST_CHECK int json_parse_body(enum json_body body, struct text text, struct act
  * nobody knows are ignored, as Firecracker does. Returns the number of actions, or
  * -EINVAL or -ENOMEM with the reason.
  */
-MUST_CHECK int json_parse_config(const char *text, size_t len, struct action *out,
-				 unsigned max, struct err *e);
+MUST_CHECK int json_parse_config(const char *text, size_t len, struct action *out, unsigned max,
+				 struct err *e);
 
 /*
  * The body of a reply (not for REPLY_NO_CONTENT), as a malloc'ed string; NULL when

@@ -77,8 +77,8 @@ static void describe(const struct json_object *v, char *out, size_t size)
 	else if (cJSON_IsString(v->tree))
 		snprintf(out, size, "string %.*s", TEXT_ARGS(raw));
 	else
-		snprintf(out, size, "%s `%.*s`",
-			 is_integer(raw) ? "integer" : "floating point", TEXT_ARGS(raw));
+		snprintf(out, size, "%s `%.*s`", is_integer(raw) ? "integer" : "floating point",
+			 TEXT_ARGS(raw));
 }
 
 /* "invalid type: ..." or "invalid value: ...", at the value. */
@@ -105,24 +105,22 @@ static void list_names(char *out, size_t size, const char *const *names, unsigne
 	for (unsigned i = 0; i < count; i++) {
 		const char *between = i == 0 ? "" : count == 2 ? " or " : ", ";
 
-		used += (size_t)snprintf(out + used, size - used, "%s`%s`", between,
-					 names[i]);
+		used += (size_t)snprintf(out + used, size - used, "%s`%s`", between, names[i]);
 		assert(used < size); /* the names are ours */
 	}
 }
 
 /* "unknown field `x`, expected ..." or "unknown variant ...", before offset `at`. */
-static int unknown(const struct json_object *o, size_t at, const char *kind,
-		   const char *name, const char *const *names, unsigned count,
-		   struct err *e)
+static int unknown(const struct json_object *o, size_t at, const char *kind, const char *name,
+		   const char *const *names, unsigned count, struct err *e)
 {
 	struct text cut = text_cut(text(name, strlen(name)), ECHO_MAX);
 	char expected[256];
 	char what[ECHO_MAX + sizeof(expected) + 64];
 
 	list_names(expected, sizeof(expected), names, count);
-	snprintf(what, sizeof(what), "unknown %s `%.*s`, expected %s", kind,
-		 TEXT_ARGS(cut), expected);
+	snprintf(what, sizeof(what), "unknown %s `%.*s`, expected %s", kind, TEXT_ARGS(cut),
+		 expected);
 	return json_scan_error(e, o->doc->text, at, what);
 }
 
@@ -140,8 +138,8 @@ static int unknown_field(const struct json_object *o, unsigned n, const char *na
 	return unknown(o, at, "field", name, names, count, e);
 }
 
-static int bind_number(const struct json_object *v, const struct field *f,
-		       struct value *out, struct err *e)
+static int bind_number(const struct json_object *v, const struct field *f, struct value *out,
+		       struct err *e)
 {
 	const char *expected = f->type == FIELD_U8 ? "u8" : "usize";
 	uint64_t max = f->type == FIELD_U8 ? UINT8_MAX : UINT64_MAX;
@@ -162,8 +160,8 @@ static int bind_number(const struct json_object *v, const struct field *f,
 	return 0;
 }
 
-static int bind_variant(const struct json_object *v, const struct field *f,
-			struct value *out, struct err *e)
+static int bind_variant(const struct json_object *v, const struct field *f, struct value *out,
+			struct err *e)
 {
 	size_t end = json_scan_end(v->doc->text, v->at);
 	const char *name = v->tree->valuestring;
@@ -180,8 +178,8 @@ static int bind_variant(const struct json_object *v, const struct field *f,
 	return unknown(v, end, "variant", name, f->variants, count, e);
 }
 
-static int bind_value(const struct json_object *v, const struct field *f,
-		      struct value *out, struct err *e)
+static int bind_value(const struct json_object *v, const struct field *f, struct value *out,
+		      struct err *e)
 {
 	switch (f->type) {
 	case FIELD_U8:
@@ -226,8 +224,7 @@ static int bind_member(const struct json_object *o, unsigned n, const cJSON *mem
 	if (out->seen) {
 		snprintf(what, sizeof(what), "duplicate field `%s`", f->name);
 		return json_scan_error(e, o->doc->text,
-				       json_scan_member(o->doc->text, o->at, n).name_end,
-				       what);
+				       json_scan_member(o->doc->text, o->at, n).name_end, what);
 	}
 	out->seen = true;
 	if (f->nullable && cJSON_IsNull(member))

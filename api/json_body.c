@@ -99,8 +99,7 @@ static int parse_machine(const struct json_object *o, struct action *out, struct
 	return rc < 0 ? rc : finish_machine(out, v, e);
 }
 
-static int parse_machine_patch(const struct json_object *o, struct action *out,
-			       struct err *e)
+static int parse_machine_patch(const struct json_object *o, struct action *out, struct err *e)
 {
 	struct value v[MACHINE_FIELDS];
 	int rc = json_bind(o, "struct MachineConfigUpdate", machine_patch, v, e);
@@ -170,10 +169,9 @@ static int parse_boot(const struct json_object *o, struct action *out, struct er
 
 /* ---- /actions and /vm ---- */
 
-static const char *const action_types[] = { "FlushMetrics", "InstanceStart",
-					    "SendCtrlAltDel", NULL };
-static const enum action_kind action_kinds[] = { ACTION_FLUSH_METRICS,
-						 ACTION_INSTANCE_START,
+static const char *const action_types[] = { "FlushMetrics", "InstanceStart", "SendCtrlAltDel",
+					    NULL };
+static const enum action_kind action_kinds[] = { ACTION_FLUSH_METRICS, ACTION_INSTANCE_START,
 						 ACTION_SEND_CTRL_ALT_DEL };
 static const struct field action_fields[] = {
 	{ "action_type", FIELD_VARIANT, .required = true, .variants = action_types },

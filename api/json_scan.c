@@ -298,8 +298,7 @@ static int scan_colon(struct scan *s, int c)
 
 static bool may_close(enum expect expect)
 {
-	return expect == NAME_OR_CLOSE || expect == VALUE_OR_CLOSE ||
-	       expect == COMMA_OR_CLOSE;
+	return expect == NAME_OR_CLOSE || expect == VALUE_OR_CLOSE || expect == COMMA_OR_CLOSE;
 }
 
 static int scan_step(struct scan *s, int c)
@@ -331,8 +330,8 @@ static int scan_eof(struct scan *s)
 {
 	if (s->expect == A_VALUE || s->expect == NAME)
 		return fail(s, "EOF while parsing a value");
-	return fail(s, in_object(s) ? "EOF while parsing an object" :
-				      "EOF while parsing a list");
+	return fail(s,
+		    in_object(s) ? "EOF while parsing an object" : "EOF while parsing a list");
 }
 
 int json_scan_check(struct text json, struct err *e)

@@ -33,9 +33,7 @@ static const struct route routes[] = {
 	{ { HTTP_GET, "machine-config", NULL }, EMPTY, .kind = ACTION_GET_MACHINE_CONFIG },
 	{ { HTTP_GET, "vm", "config" }, EMPTY, .kind = ACTION_GET_VM_CONFIG },
 	{ { HTTP_PUT, "machine-config", NULL }, JSON, .body = JSON_MACHINE_CONFIG },
-	{ { HTTP_PATCH, "machine-config", NULL },
-	  JSON,
-	  .body = JSON_MACHINE_CONFIG_PATCH },
+	{ { HTTP_PATCH, "machine-config", NULL }, JSON, .body = JSON_MACHINE_CONFIG_PATCH },
 	{ { HTTP_PUT, "boot-source", NULL }, JSON, .body = JSON_BOOT_SOURCE },
 	{ { HTTP_PUT, "actions", NULL }, JSON, .body = JSON_ACTION },
 	{ { HTTP_PATCH, "vm", NULL }, JSON, .body = JSON_VM_STATE },
@@ -119,8 +117,8 @@ static int no_route(enum http_method method, struct text first, struct text seco
 	first = text_cut(first, ECHO_MAX);
 	if (is_unserved(method, first, second))
 		return err_set(e, -EINVAL,
-			       "%s /%.*s is not served by this version of Xenolith.",
-			       name, TEXT_ARGS(first));
+			       "%s /%.*s is not served by this version of Xenolith.", name,
+			       TEXT_ARGS(first));
 	return err_set(e, -EINVAL, "Invalid request method and/or path: %s %.*s.", name,
 		       TEXT_ARGS(first));
 }

@@ -98,8 +98,7 @@ static int carry_out(struct connection *c, const struct http_item *request)
 		  r.kind == REPLY_FAULT ? "refused" : "done");
 	if (r.kind == REPLY_NO_CONTENT)
 		return reply(c, 204, r.deprecated, NULL);
-	return reply_json(c, r.kind == REPLY_FAULT ? 400 : 200, r.deprecated,
-			  json_reply(&r));
+	return reply_json(c, r.kind == REPLY_FAULT ? 400 : 200, r.deprecated, json_reply(&r));
 }
 
 static int answer(struct connection *c, const struct http_item *item)
@@ -282,8 +281,7 @@ int api_listen(const char *path, struct err *e)
 	if (len >= sizeof(address.sun_path))
 		return listen_error(e, ENAMETOOLONG, path);
 	if (len == 0)
-		return listen_error(e, ENOENT,
-				    path); /* Linux would choose an abstract name */
+		return listen_error(e, ENOENT, path); /* Linux would choose an abstract name */
 	memcpy(address.sun_path, path, len);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)

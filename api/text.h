@@ -34,6 +34,7 @@ struct text text_split(struct text *rest, char by);
 bool text_is(struct text t, const char *s);
 bool text_is_nocase(struct text t, const char *s);
 
+/* Whether it begins with a string. */
 bool text_starts(struct text t, const char *prefix);
 
 /*
