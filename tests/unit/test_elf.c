@@ -360,6 +360,61 @@ static void read_reports_file_that_shrank(void **state)
 	close(fd);
 }
 
+/* ---- reads that fail or stop early ------------------------------------------ */
+
+static struct {
+	unsigned at; /* the read that goes wrong, from 1; 0: none */
+	int error; /* its errno; 0: it is cut to one byte */
+	unsigned reads;
+} broken;
+
+ssize_t __real_pread(int fd, void *buf, size_t len, off_t at);
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at);
+
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at)
+{
+	if (++broken.reads != broken.at)
+		return __real_pread(fd, buf, len, at);
+	if (broken.error == 0)
+		return __real_pread(fd, buf, 1, at);
+	errno = broken.error;
+	return -1;
+}
+
+/* Parse a good kernel while read number `at` goes wrong; the number of reads. */
+static unsigned parse_broken(unsigned at, int error, int expect)
+{
+	struct elf_kernel out;
+	struct kernel_fake k;
+	struct err e;
+	int rc;
+
+	kernel_fake_init(&k);
+	broken.at = at;
+	broken.error = error;
+	broken.reads = 0;
+	rc = parse(&k, ALL, &out, &e);
+	broken.at = 0;
+	assert_int_equal(rc, expect);
+	return broken.reads;
+}
+
+static void reports_any_read_that_fails(void **state)
+{
+	/* ELF header, program headers, notes: each is read once. */
+	assert_int_equal(parse_broken(0, 0, 0), 3);
+	for (unsigned i = 1; i <= 3; i++)
+		assert_int_equal(parse_broken(i, EIO, -EIO), i);
+}
+
+static void continues_reads_that_stop_early(void **state)
+{
+	for (unsigned i = 1; i <= 3; i++) {
+		assert_int_equal(parse_broken(i, EINTR, 0), 4);
+		assert_int_equal(parse_broken(i, 0, 0), 4);
+	}
+}
+
 /* ---- what is accepted ------------------------------------------------------- */
 
 static void change_nothing(struct kernel_fake *k)
@@ -528,6 +583,8 @@ int main(void)
 		cmocka_unit_test(reports_bad_descriptor),
 		cmocka_unit_test(reports_descriptor_that_cannot_be_read),
 		cmocka_unit_test(read_reports_file_that_shrank),
+		cmocka_unit_test(reports_any_read_that_fails),
+		cmocka_unit_test(continues_reads_that_stop_early),
 		cmocka_unit_test(reports_segments),
 		cmocka_unit_test(accepts_64_program_headers),
 		cmocka_unit_test(ram_has_a_hole),
