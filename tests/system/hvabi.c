@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What hypervisor-patches/ promise, tried on a running hypervisor.
+ *
+ * A stand-alone program for dom0 (or a driver domain): it shares no code with the
+ * monitor, so that it says of a failure which side of the interface it is on.
+ * It makes small domains of its own and destroys them. Output is TAP; what the
+ * hypervisor says it lacks is skipped, unless the argument, a mask of XENOLITH_FEAT_*,
+ * says that it must be there. Exit status 0 when nothing failed.
+ */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "tests/system/hvcall.h"
+
+static uint64_t test_features(uint32_t domid)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_features };
+	int rc = dm_op(domid, &op);
+	uint64_t features = op.u.xenolith_features.features;
+
+	if (rc == -EOPNOTSUPP) {
+		printf("# this hypervisor has no private operations\n");
+		return 0;
+	}
+	IS(rc, 0, "features: can be asked");
+	IS(op.u.xenolith_features.version, XENOLITH_ABI_VERSION, "features: version");
+	printf("# features 0x%llx\n", (unsigned long long)features);
+	op.u.xenolith_features.pad = 1;
+	IS(dm_op(domid, &op), -EINVAL, "features: padding is checked");
+	op.op = XEN_DMOP_nr_vcpus + 1;
+	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: after the regular ones");
+	op.op = XEN_DMOP_xenolith_base - 1;
+	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: before the private ones");
+	op.op = XEN_DMOP_xenolith_base + 4;
+	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: reserved");
+	op.op = XEN_DMOP_xenolith_base + 255;
+	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: after the private ones");
+	op.op = ~0u;
+	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: the last");
+	return features;
+}
+
+static void test_micro(uint32_t domid)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_set_isa_irq_level };
+	uint32_t other;
+	int bad = 0;
+
+	for (unsigned irq = 0; irq < 16; irq++)
+		for (unsigned level = 2; level-- > 0;) {
+			memset(&op.u, 0, sizeof(op.u));
+			op.u.set_isa_irq_level.isa_irq = (uint8_t)irq;
+			op.u.set_isa_irq_level.level = (uint8_t)level;
+			bad += dm_op(domid, &op) != 0;
+		}
+	IS(bad, 0, "micro: ISA interrupts can be raised and lowered");
+	memset(&op, 0, sizeof(op));
+	op.op = XEN_DMOP_set_pci_link_route;
+	op.u.set_pci_link_route.isa_irq = 5;
+	IS(dm_op(domid, &op), 0, "micro: a PCI link can be routed");
+	for (unsigned level = 2; level-- > 0;) {
+		memset(&op, 0, sizeof(op));
+		op.op = XEN_DMOP_set_pci_intx_level;
+		op.u.set_pci_intx_level.device = 4;
+		op.u.set_pci_intx_level.level = (uint8_t)level;
+		bad += dm_op(domid, &op) != 0;
+	}
+	IS(bad, 0, "micro: a PCI interrupt can be raised and lowered");
+	IS(create(&other, XEN_X86_EMU_LAPIC | XEN_X86_EMU_PIC), -EOPNOTSUPP,
+	   "micro: other subsets are still refused");
+}
+
+static void test_lifecycle(void)
+{
+	static const uint8_t stop[] = { 0xfa, 0xf4 }; /* cli; hlt */
+	uint32_t domid = make_domain(16);
+	struct xen_dm_op_xenolith_lifecycle l, again;
+	xenevtchn_handle *xe = xenevtchn_open(NULL, 0);
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_lifecycle };
+
+	IS(lifecycle(domid, &l), 0, "lifecycle: can be asked");
+	IS(l.flags, XENOLITH_LIFECYCLE_paused, "lifecycle: a new domain is paused");
+	IS(l.reason, 0xff, "lifecycle: no reason before the shutdown");
+	IS(l.port != 0, 1, "lifecycle: there is a port");
+	lifecycle(domid, &again);
+	IS(again.port, l.port, "lifecycle: the same port again");
+	op.u.xenolith_lifecycle.pad = 1;
+	IS(dm_op(domid, &op), -EINVAL, "lifecycle: padding is checked");
+	if (xenevtchn_bind_interdomain(xe, domid, l.port) < 0)
+		bail("bind lifecycle port");
+	IS(take_event(xe, 1000), 1, "lifecycle: binding raises an event");
+	IS(take_event(xe, 50), 0, "lifecycle: and only one");
+	run(domid, stop, sizeof(stop));
+	IS(take_event(xe, 5000), 1, "lifecycle: shutdown raises an event");
+	lifecycle(domid, &l);
+	IS(l.flags, XENOLITH_LIFECYCLE_shutdown, "lifecycle: shut down");
+	IS(l.reason, SHUTDOWN_poweroff, "lifecycle: the reason of hlt");
+	destroy(domid);
+	IS(take_event(xe, 1000), 1, "lifecycle: destruction raises an event");
+	IS(gone_after(domid, 5000) >= 0, 1, "lifecycle: the domain is gone");
+	IS(lifecycle(domid, &l), -ESRCH, "lifecycle: no such domain any more");
+	xenevtchn_close(xe);
+}
+
+/* Shut down by somebody else, before it ever ran. */
+static void test_remote_shutdown(void)
+{
+	uint32_t domid = make_domain(16);
+	struct xen_dm_op_xenolith_lifecycle l;
+	xenevtchn_handle *xe = xenevtchn_open(NULL, 0);
+	struct xen_dm_op op = { .op = XEN_DMOP_remote_shutdown };
+
+	lifecycle(domid, &l);
+	if (xenevtchn_bind_interdomain(xe, domid, l.port) < 0)
+		bail("bind lifecycle port");
+	take_event(xe, 1000);
+	op.u.remote_shutdown.reason = SHUTDOWN_crash;
+	dm_op(domid, &op);
+	IS(take_event(xe, 1000), 1, "lifecycle: a remote shutdown raises an event");
+	lifecycle(domid, &l);
+	IS(l.flags, XENOLITH_LIFECYCLE_shutdown | XENOLITH_LIFECYCLE_paused,
+	   "lifecycle: shut down while paused");
+	IS(l.reason, SHUTDOWN_crash, "lifecycle: the reason given");
+	xenevtchn_close(xe);
+	IS(lifecycle(domid, &l), 0, "lifecycle: closing the port does nothing");
+	destroy(domid);
+}
+
+/* A process that holds the lifelines of @n domains until it is killed. */
+static pid_t hold(const uint32_t *domid, const uint32_t *port, unsigned n)
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	if (pipe(ready))
+		bail("pipe");
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		xenevtchn_handle *xe = xenevtchn_open(NULL, 0);
+
+		for (unsigned i = 0; i < n; i++)
+			if (xenevtchn_bind_interdomain(xe, domid[i], port[i]) < 0)
+				_exit(1);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) != 1)
+		bail("bind lifeline");
+	close(ready[0]);
+	return pid;
+}
+
+/* Bind the lifeline of @domid in this process. */
+static xenevtchn_handle *bind_lifeline(uint32_t domid)
+{
+	xenevtchn_handle *xe = xenevtchn_open(NULL, 0);
+	uint32_t port;
+
+	if (!xe || lifeline(domid, &port) || xenevtchn_bind_interdomain(xe, domid, port) < 0)
+		bail("bind lifeline");
+	return xe;
+}
+
+static void test_lifeline(void)
+{
+	uint32_t domid = make_domain(16), port, again;
+	struct xen_dm_op_xenolith_lifecycle l;
+	xenevtchn_handle *xe;
+
+	IS(lifeline(domid, &port), 0, "lifeline: can be had");
+	lifeline(domid, &again);
+	IS(again, port, "lifeline: the same port again");
+	lifecycle(domid, &l);
+	IS(l.port != port, 1, "lifeline: its port is its own");
+	destroy(domid);
+	IS(gone_after(domid, 5000) >= 0, 1, "lifeline: never bound, no effect");
+
+	domid = make_domain(16);
+	xe = bind_lifeline(domid);
+	IS(gone_after(domid, 100), -1, "lifeline: bound, the domain lives");
+	xenevtchn_close(xe);
+	IS(gone_after(domid, 10000) >= 0, 1, "lifeline: closed, a paused domain is destroyed");
+
+	domid = make_domain(16);
+	xe = bind_lifeline(domid);
+	destroy(domid);
+	IS(gone_after(domid, 5000) >= 0, 1, "lifeline: destroyed while it is held");
+	xenevtchn_close(xe);
+}
+
+/* The holder is killed. */
+static void test_killed(void)
+{
+	static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
+	enum { MANY = 8 };
+	uint32_t domid[MANY], port[MANY];
+	unsigned left = 0;
+	double start;
+	pid_t pid;
+
+	domid[0] = make_domain(16384);
+	lifeline(domid[0], &port[0]);
+	run(domid[0], loop, sizeof(loop));
+	pid = hold(domid, port, 1);
+	IS(gone_after(domid[0], 100), -1, "killed: the holder lives, the domain too");
+	start = now_ms();
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	IS(gone_after(domid[0], 20000) >= 0, 1, "killed: a running domain is destroyed");
+	printf("# 64 MiB in %.0f ms\n", now_ms() - start);
+
+	for (unsigned i = 0; i < MANY; i++) {
+		domid[i] = make_domain(2048);
+		lifeline(domid[i], &port[i]);
+		run(domid[i], loop, sizeof(loop));
+	}
+	pid = hold(domid, port, MANY);
+	start = now_ms();
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	for (unsigned i = 0; i < MANY; i++)
+		left += gone_after(domid[i], 30000) < 0;
+	IS(left, 0, "killed: many running domains are destroyed");
+	printf("# %d of 8 MiB in %.0f ms\n", MANY, now_ms() - start);
+
+	domid[0] = make_domain(16384);
+	lifeline(domid[0], &port[0]);
+	pid = hold(domid, port, 1);
+	kill(pid, SIGKILL);
+	destroy(domid[0]);
+	waitpid(pid, NULL, 0);
+	IS(gone_after(domid[0], 20000) >= 0, 1, "killed: while the domctl destroys");
+}
+
+#define COPY_MAX ((BUFS - 1) * PAGE)
+
+static uint8_t data[COPY_MAX], back[COPY_MAX];
+
+/* What is copied arrives, and nothing else changes. */
+static void test_copy(uint32_t domid)
+{
+	uint32_t done;
+	xen_pfn_t pfn[17];
+	uint8_t *map;
+	int err[17];
+
+	for (size_t i = 0; i < COPY_MAX; i++)
+		data[i] = (uint8_t)(i * 7 + (i >> 9));
+	memset(back, 0x5a, COPY_MAX);
+	copy(domid, 0x1000, XENOLITH_COPY_to_guest, back, PAGE, NULL);
+	copy(domid, 0x10000, XENOLITH_COPY_to_guest, back, PAGE, NULL);
+	IS(copy(domid, 0x1ff3, XENOLITH_COPY_to_guest, data, COPY_MAX, &done), 0,
+	   "copy: to the guest, unaligned, 15 buffers");
+	IS(done, COPY_MAX, "copy: says how much");
+	for (unsigned i = 0; i < 17; i++)
+		pfn[i] = 1 + i;
+	map = xenforeignmemory_map(fmem, domid, PROT_READ | PROT_WRITE, 17, pfn, err);
+	if (!map)
+		bail("foreign map");
+	IS(memcmp(map + 0xff3, data, COPY_MAX), 0, "copy: it is there");
+	IS(map[0xff2], 0x5a, "copy: nothing before it");
+	IS(map[0xff3 + COPY_MAX], 0x5a, "copy: nothing after it");
+	map[0xff3] ^= 0xff;
+	xenforeignmemory_unmap(fmem, map, 17);
+	data[0] ^= 0xff;
+	IS(copy(domid, 0x1ff3, XENOLITH_COPY_from_guest, back, COPY_MAX, NULL), 0,
+	   "copy: from the guest");
+	IS(memcmp(back, data, COPY_MAX), 0, "copy: it is the same");
+	IS(copy(domid, 0, XENOLITH_COPY_to_guest, data, 0, &done), 0, "copy: nothing");
+}
+
+/* What must be refused. @end: the end of RAM. */
+static void test_copy_refused(uint32_t domid, uint64_t end)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_guest_copy };
+	struct privcmd_dm_op_buf buf[2];
+
+	IS(copy(domid, 0, 0, data, PAGE, NULL), -EINVAL, "copy: no direction");
+	IS(copy(domid, 0, 3, data, PAGE, NULL), -EINVAL, "copy: both");
+	IS(copy(domid, -(uint64_t)PAGE, XENOLITH_COPY_to_guest, data, 2 * PAGE, NULL), -EINVAL,
+	   "copy: address wraps around");
+	IS(copy(domid, 1ULL << 52, XENOLITH_COPY_to_guest, data, PAGE, NULL), -EINVAL,
+	   "copy: no such address");
+	IS(copy(domid, end, XENOLITH_COPY_to_guest, data, PAGE, NULL), -ENXIO, "copy: a hole");
+	IS(copy(domid, 0xfec00000, XENOLITH_COPY_to_guest, data, 4, NULL), -ENXIO,
+	   "copy: MMIO");
+	memset(back, 0, PAGE);
+	IS(copy(domid, end - PAGE, XENOLITH_COPY_to_guest, data, 2 * PAGE, NULL), -ENXIO,
+	   "copy: runs into a hole");
+	copy(domid, end - PAGE, XENOLITH_COPY_from_guest, back, PAGE, NULL);
+	IS(memcmp(back, data, PAGE), 0, "copy: up to which it was copied");
+
+	op.u.xenolith_guest_copy.flags = XENOLITH_COPY_to_guest;
+	op.u.xenolith_guest_copy.done = PAGE + 1;
+	buf[1].uptr = data;
+	buf[1].size = PAGE;
+	IS(dm_op_fd(privcmd, domid, &op, buf, 2), -EINVAL, "copy: progress beyond the end");
+	IS(copy(0, 0x1000, XENOLITH_COPY_from_guest, back, PAGE, NULL) != 0, 1,
+	   "copy: not to oneself");
+
+	memset(&op, 0, sizeof(op));
+	op.op = XEN_DMOP_set_mem_type;
+	op.u.set_mem_type.mem_type = HVMMEM_ram_ro;
+	op.u.set_mem_type.nr = 1;
+	op.u.set_mem_type.first_pfn = 8;
+	if (dm_op(domid, &op))
+		bail("set_mem_type");
+	IS(copy(domid, 0x8000, XENOLITH_COPY_to_guest, data, 16, NULL), -ENXIO,
+	   "copy: read-only RAM is not written");
+	IS(copy(domid, 0x8000, XENOLITH_COPY_from_guest, back, 16, NULL), 0,
+	   "copy: read-only RAM is read");
+}
+
+/* Through a handle that is restricted as the monitor's is. */
+static void test_copy_restricted(uint32_t domid)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_guest_copy };
+	struct privcmd_dm_op_buf buf[2];
+	domid_t dom = (domid_t)domid;
+	int fd = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, IOCTL_PRIVCMD_RESTRICT, &dom))
+		bail("restrict privcmd");
+	op.u.xenolith_guest_copy.flags = XENOLITH_COPY_to_guest;
+	buf[1].uptr = data;
+	buf[1].size = PAGE;
+	IS(dm_op_fd(fd, domid, &op, buf, 2), 0, "copy: by a restricted handle");
+	IS(dm_op_fd(fd, domid + 1, &op, buf, 2), -EPERM, "copy: not to another domain");
+	close(fd);
+}
+
+static void test_guest_copy(void)
+{
+	enum { PAGES = 4096, FROM = 0x9000 };
+	uint64_t end = (uint64_t)PAGES * PAGE, at;
+	uint32_t domid = make_domain(PAGES);
+	double start;
+
+	test_copy(domid);
+	test_copy_refused(domid, end);
+	test_copy_restricted(domid);
+	start = now_ms();
+	for (at = FROM; at + COPY_MAX <= end; at += COPY_MAX)
+		if (copy(domid, at, XENOLITH_COPY_to_guest, data, COPY_MAX, NULL))
+			break;
+	printf("# %u KiB in %.2f ms\n", (unsigned)((at - FROM) / 1024), now_ms() - start);
+	IS(end - at < COPY_MAX, 1, "copy: all of the memory");
+	destroy(domid);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t features, wanted = argc > 1 ? strtoull(argv[1], NULL, 0) : 0;
+	uint32_t domid;
+	int rc;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	xc = xencall_open(NULL, 0);
+	fmem = xenforeignmemory_open(NULL, 0);
+	privcmd = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
+	if (!xc || !fmem || privcmd < 0)
+		bail("open /dev/xen/privcmd");
+	ctl = xencall_alloc_buffer_pages(xc, 1);
+	scratch = xencall_alloc_buffer_pages(xc, 4);
+	if (!ctl || !scratch)
+		bail("hypercall buffers");
+	memset(scratch, 0, 4 * PAGE);
+
+	rc = create(&domid, XEN_X86_EMU_LAPIC);
+	IS(rc, 0, "a LAPIC-only domain can be made");
+	if (rc)
+		return 1;
+	features = test_features(domid);
+	IS(features & wanted, wanted, "features: those wanted are there");
+	destroy(domid);
+
+	rc = create(&domid, XEN_X86_EMU_LAPIC | XEN_X86_EMU_IOAPIC);
+	IS(rc, features & XENOLITH_FEAT_micro ? 0 : -EOPNOTSUPP,
+	   "micro: is there if it is said to be");
+	if (!rc) {
+		test_micro(domid);
+		destroy(domid);
+	}
+	if (features & XENOLITH_FEAT_guest_copy)
+		test_guest_copy();
+	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_lifecycle) {
+		test_lifecycle();
+		test_remote_shutdown();
+	}
+	if (features & XENOLITH_FEAT_lifeline) {
+		test_lifeline();
+		test_killed();
+	}
+	printf("1..%u\n", nr_tests);
+	return nr_failed != 0;
+}
