@@ -197,6 +197,9 @@ static enum exit_code run(struct monitor *m)
 
 static void tear_down(struct monitor *m)
 {
+	/* Turns the loop for the last time: everything that it serves is still there. */
+	if (m->vm)
+		serial_flush(m->vm->serial);
 	if (m->api)
 		api_server_destroy(m->api);
 	/* The last thing that turns the loop. */

@@ -57,7 +57,7 @@ struct vm {
 MUST_CHECK int vm_create(struct vm **out, struct loop *loop, struct hv *hv,
 			 const struct vm_params *params, struct err *e);
 
-/* Destroys the guest. The loop turns no more. */
+/* Destroys the guest. The loop turns no more: flush the serial port before. */
 void vm_destroy(struct vm *vm);
 
 /*
