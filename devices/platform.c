@@ -72,7 +72,7 @@ static void boot_timer_write(void *dev, uint64_t off, unsigned size, uint64_t va
 	struct platform *p = dev;
 
 	(void)size;
-	if (off == 0 && (uint8_t)value == BOOT_TIMER_DONE)
+	if (off == 0 && (uint8_t)value == BOOT_TIMER_DONE && p->events.booted)
 		p->events.booted(p->events.ctx);
 }
 

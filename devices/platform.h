@@ -16,7 +16,7 @@
 struct platform_events {
 	void (*poweroff)(void *ctx); /* S5 was entered */
 	void (*reset)(void *ctx);
-	void (*booted)(void *ctx); /* the guest wrote 123 to the boot timer */
+	void (*booted)(void *ctx); /* the guest wrote 123 to the boot timer; may be NULL */
 	void *ctx;
 };
 
