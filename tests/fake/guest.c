@@ -9,6 +9,8 @@
 #include "tests/fake/hv_fake.h"
 #include "vmm/lib/layout.h"
 
+#define MCR (LAYOUT_SERIAL + 4)
+#define MCR_DTR_RTS 0x03
 #define LSR (LAYOUT_SERIAL + 5)
 #define LSR_DATA_READY 0x01
 #define LSR_THR_EMPTY 0x20
@@ -86,6 +88,9 @@ static enum guest_result input(struct guest *g, struct hv *hv, const struct gues
 
 	if (g->pos == s->len)
 		return GUEST_STOPS;
+	/* Nothing is sent to a guest that has not opened the port. */
+	if (g->pos == 0)
+		hv_fake_out(hv, HV_PIO, MCR, 1, MCR_DTR_RTS);
 	if (!(hv_fake_in(hv, HV_PIO, LSR, 1) & LSR_DATA_READY))
 		return GUEST_POLLS;
 	got = hv_fake_in(hv, HV_PIO, LAYOUT_SERIAL, 1);
@@ -96,8 +101,7 @@ static enum guest_result input(struct guest *g, struct hv *hv, const struct gues
 }
 
 /* GUEST_STOPS: the step is done. */
-static enum guest_result access_step(struct guest *g, struct hv *hv,
-				     const struct guest_step *s)
+static enum guest_result access_step(struct guest *g, struct hv *hv, const struct guest_step *s)
 {
 	switch (s->kind) {
 	case GUEST_OUT:
