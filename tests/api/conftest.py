@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the API tests: monitors that are watched to their end, and kernels."""
+import os
+import shutil
+import tempfile
+
+import pytest
+
+import elf
+from harness import Monitor, binary
+
+
+def pytest_sessionstart(session):
+    if not os.access(binary(), os.X_OK):
+        pytest.exit(f"{binary()} is not there: make xenolith-fake", returncode=1)
+
+
+@pytest.fixture
+def tmp():
+    """A directory with a short path: sockets' names are limited to 107 bytes."""
+    path = tempfile.mkdtemp(prefix="xenolith.")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def kernel(tmp_path_factory):
+    """The path of a kernel that can be booted."""
+    path = tmp_path_factory.mktemp("kernel") / "vmlinux"
+    path.write_bytes(elf.good().build())
+    return str(path)
+
+
+@pytest.fixture
+def xenolith(tmp, request):
+    """Start a monitor: xenolith(*args, guest=..., env=..., api=..., ...). At the end of
+    the test each must end by SIGTERM, if it has not ended, and leave nothing."""
+    monitors = []
+
+    def start(*args, **more):
+        directory = os.path.join(tmp, str(len(monitors)))
+        os.mkdir(directory)
+        monitors.append(Monitor(directory, *args, **more))
+        return monitors[-1]
+
+    yield start
+    try:
+        for m in monitors:
+            m.finish()
+    finally:
+        for m in monitors:
+            m.kill()
+
+
+@pytest.fixture
+def vm(xenolith):
+    """One monitor with its API, not started."""
+    return xenolith()

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line, the configuration file, and the log."""
+import json
+import os
+import re
+import socket
+import stat
+import threading
+
+import pytest
+
+from harness import RUNNING, TIMEOUT, Http, wait_until
+
+LINE = re.compile(r"^\d+\.\d{6} (error|warn|info|debug) [a-z]+ \S.*$")
+
+
+# ---- flags ----
+
+def test_version_is_the_apis(xenolith, vm):
+    out = xenolith("--version", api=False)
+    assert out.wait() == 0
+    assert re.fullmatch(rb"Xenolith v\d+\.\d+\.\d+\n", out.stdout())
+    assert out.stdout().decode() == f"Xenolith v{vm.get('/').json['vmm_version']}\n"
+    assert out.log() == ""
+
+
+def test_help_names_every_flag(xenolith):
+    out = xenolith("--help", api=False)
+    assert out.wait() == 0
+    text = out.stdout().decode()
+    for flag in ("--api-sock", "--id", "--config-file", "--no-api", "--boot-timer", "--log-path",
+                 "--level", "--http-api-max-payload-size", "--serial", "--plain-boot-args",
+                 "--version", "--help"):
+        assert len(re.findall(rf"^ +{flag}\b", text, re.M)) == 1, flag
+    for line in text.splitlines():
+        assert line == line.rstrip() and len(line) <= 110
+
+
+@pytest.mark.parametrize("args", [
+    ["--unknown"], ["-h"], ["extra"], ["--"], [""], ["--api-sock"], ["--id"], ["--level"],
+    ["--id=x"], ["--level=Info"], ["--no-api=1"], ["--id", "a", "--id", "a"],
+    ["--boot-timer", "--boot-timer"], ["--version", "--version"], ["--no-api"],
+    ["--id", ""], ["--id", "a_b"], ["--id", "a b"], ["--id", "x" * 65], ["--id", "\u00e9"],
+    ["--level", "loud"], ["--level", ""], ["--serial", "tty"], ["--serial", "file:"],
+    ["--serial", "unix:"], ["--serial", ""], ["--serial", "stdio:x"],
+    ["--http-api-max-payload-size", "x"], ["--http-api-max-payload-size", "-1"],
+    ["--http-api-max-payload-size", ""], ["--http-api-max-payload-size", "4294967296"],
+    ["--http-api-max-payload-size", "1k"], ["--version", "x"]],
+    ids=lambda a: " ".join(a)[:40] or "empty")
+def test_bad_arguments(xenolith, args):
+    vm = xenolith(*args, api=False)
+    assert vm.wait() == 153
+    assert vm.log().startswith("error: ")
+    assert "--help" in vm.log()
+    assert vm.stdout() == b""
+    # It names what it did not like.
+    word = args[0].split("=")[0] or "''"
+    assert word in vm.log() or args[-1] in vm.log()
+
+
+def test_bad_arguments_leave_no_socket(xenolith):
+    vm = xenolith("--unknown", wait=False)
+    assert vm.wait() == 153
+    assert not os.path.exists(vm.sock_path)
+
+
+@pytest.mark.parametrize("value", ["x" * 64, "0", "-", "A-b-9"])
+def test_good_ids(xenolith, value):
+    assert xenolith("--id", value).get("/").json["id"] == value
+
+
+# ---- the socket ----
+
+def test_socket_in_use(xenolith):
+    first = xenolith()
+    second = xenolith("--api-sock", first.sock_path, api=False)
+    assert second.wait() == 1
+    assert (f"Failed to open the API socket at: {first.sock_path}. "
+            "Check that it is not already used.") in second.log()
+    assert first.get("/").status == 200, "the socket of the first is gone"
+
+
+@pytest.mark.parametrize("kind", ["file", "stale socket", "directory"])
+def test_socket_path_that_is_taken(xenolith, tmp, kind):
+    path = os.path.join(tmp, "taken")
+    if kind == "file":
+        open(path, "w", encoding="utf-8").close()
+    elif kind == "directory":
+        os.mkdir(path)
+    else:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(path)
+    vm = xenolith("--api-sock", path, api=False)
+    assert vm.wait() == 1
+    assert f"Failed to open the API socket at: {path}" in vm.log()
+    assert os.path.exists(path), "it was not ours to remove"
+
+
+@pytest.mark.parametrize("path", ["/nonexistent/sock", "/tmp/" + "x" * 200, ""])
+def test_socket_path_that_cannot_be(xenolith, path):
+    vm = xenolith("--api-sock", path, api=False)
+    assert vm.wait() == 1
+    assert "Failed to open the API socket at: " + path in vm.log()
+
+
+# ---- the configuration file ----
+
+def config(kernel, **more):
+    return {"boot-source": {"kernel_image_path": kernel, "boot_args": "quiet"},
+            "machine-config": {"vcpu_count": 2, "mem_size_mib": 64}, **more}
+
+
+def test_config_file_starts_the_vm(xenolith, kernel, tmp):
+    path = os.path.join(tmp, "vm.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(config(kernel, drives=[]), f)
+    vm = xenolith("--config-file", path)
+    assert vm.state() == RUNNING
+    vm.finish()
+    assert vm.dump()["shape"] == {"vcpus": 2, "ram": 64 << 20}
+    assert vm.dump()["cmdline"].endswith("quiet")
+
+
+def test_no_api(xenolith, kernel, tmp):
+    path = os.path.join(tmp, "vm.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(config(kernel), f)
+    vm = xenolith("--config-file", path, "--no-api", "--api-sock", os.path.join(tmp, "sock"),
+                  api=False, guest='print "up"\nsleep 50\nend poweroff\n')
+    assert vm.wait() == 3
+    assert vm.stdout() == b"up"
+    assert not os.path.exists(os.path.join(tmp, "sock"))
+
+
+def test_what_get_vm_config_tells_is_accepted(xenolith, kernel, tmp):
+    first = xenolith()
+    first.put("/machine-config", {"vcpu_count": 3, "mem_size_mib": 99})
+    first.boot_source(kernel, boot_args="a b")
+    response = first.get("/vm/config")
+    path = os.path.join(tmp, "vm.json")
+    with open(path, "wb") as f:
+        f.write(response.body)
+    second = xenolith("--config-file", path)
+    assert second.state() == RUNNING
+    assert second.get("/vm/config").json == response.json
+
+
+BAD_CONFIGS = {
+    "empty": ("", "EOF"), "no JSON": ("hello", "line 1"), "list": ("[]", ""),
+    "no boot source": ({"machine-config": {"vcpu_count": 1, "mem_size_mib": 64}}, "boot-source"),
+    "no kernel": ({"boot-source": {}}, "kernel_image_path"),
+    "kernel not there": ({"boot-source": {"kernel_image_path": "/nonexistent"}}, "No such file"),
+    "kernel that is none": ({"boot-source": {"kernel_image_path": "/etc/passwd"}}, "ELF"),
+    "unknown field": ({"boot-source": {"kernel_image_path": "K", "x": 1}}, "`x`"),
+    "no vCPUs": ({"boot-source": {"kernel_image_path": "K"},
+                  "machine-config": {"vcpu_count": 0, "mem_size_mib": 64}}, "vCPUs"),
+    "wrong type": ({"boot-source": {"kernel_image_path": "K"},
+                    "machine-config": {"vcpu_count": "1", "mem_size_mib": 64}}, "expected u8"),
+    "a drive": ({"boot-source": {"kernel_image_path": "K"}, "drives": [{"drive_id": "x"}]},
+                "drives"),
+    "a vsock": ({"boot-source": {"kernel_image_path": "K"}, "vsock": {"guest_cid": 3}}, "vsock"),
+    "too much memory": ({"boot-source": {"kernel_image_path": "K"},
+                         "machine-config": {"vcpu_count": 1, "mem_size_mib": 1 << 30}},
+                        "not enough free memory"),
+    "too long": (" " * (2 << 20), "1 MiB"),
+}
+
+
+@pytest.mark.parametrize("api", [True, False])
+@pytest.mark.parametrize("name", BAD_CONFIGS)
+def test_bad_config_file(xenolith, kernel, tmp, name, api):
+    text, expected = BAD_CONFIGS[name]
+    if isinstance(text, dict):
+        text = json.dumps(text).replace('"K"', json.dumps(kernel))
+    path = os.path.join(tmp, "vm.json")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    vm = xenolith("--config-file", path, *([] if api else ["--no-api"]), api=api, wait=False)
+    assert vm.wait() == 152
+    errors = [line for line in vm.log().splitlines() if " error " in line]
+    assert len(errors) == 1 and path in errors[0] and expected in errors[0], vm.log()
+
+
+@pytest.mark.parametrize("path", ["/nonexistent", "/", "/dev/null", ""])
+def test_config_file_that_cannot_be_read(xenolith, path):
+    vm = xenolith("--config-file", path, "--no-api", api=False)
+    assert vm.wait() == 152
+    assert " error " in vm.log()
+
+
+# ---- the log ----
+
+def test_log_lines(vm, kernel):
+    vm.start(kernel)
+    vm.finish()
+    lines = vm.log().splitlines()
+    assert lines and all(LINE.match(line) for line in lines), vm.log()
+    times = [float(line.split()[0]) for line in lines]
+    assert times == sorted(times)
+    assert any(" info monitor fake hypervisor" in line for line in lines)
+
+
+def test_log_path(xenolith, kernel, tmp):
+    path = os.path.join(tmp, "log")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("before\n")
+    vm = xenolith("--log-path", path, guest="end crash")
+    vm.start(kernel)
+    assert vm.wait() == 4
+    with open(path, encoding="utf-8") as f:
+        lines = f.read().splitlines()
+    assert lines[0] == "before" and all(LINE.match(line) for line in lines[1:])
+    assert "exit status 4" in lines[-1] or any("exit status 4" in line for line in lines)
+    assert vm.log() == ""
+
+
+def test_log_path_that_cannot_be(xenolith):
+    vm = xenolith("--log-path", "/nonexistent/log", wait=False)
+    assert vm.wait() == 1
+    assert "/nonexistent/log: No such file or directory" in vm.log()
+
+
+def test_log_to_a_fifo(xenolith, kernel, tmp):
+    path = os.path.join(tmp, "fifo")
+    os.mkfifo(path)
+    got = []
+
+    def read():
+        with open(path, "rb") as f:
+            got.append(f.read())
+
+    vm = xenolith("--log-path", path)  # nobody reads yet
+    assert vm.get("/").status == 200
+    reader = threading.Thread(target=read)
+    reader.start()
+    vm.start(kernel)
+    assert vm.terminate() == 143
+    reader.join(TIMEOUT)
+    assert b"exit status 143" in got[0]
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up(xenolith, tmp):
+    path = os.path.join(tmp, "fifo")
+    os.mkfifo(path)
+    vm = xenolith("--log-path", path, "--level", "Debug")
+    with Http(vm.sock_path) as http:
+        for _ in range(3000):
+            assert http.request("GET", "/").status == 200
+
+
+@pytest.mark.parametrize("level,shown", [
+    ("Off", set()), ("Error", set()), ("Warn", {"warn"}), ("Info", {"warn", "info"}),
+    ("Debug", {"warn", "info", "debug"}), ("tRACE", {"warn", "info", "debug"})])
+def test_levels(xenolith, kernel, level, shown):
+    vm = xenolith("--level", level, env={"XENOLITH_FAKE_FAIL": "shape:EIO"})
+    assert vm.put("/machine-config", {"vcpu_count": 2, "mem_size_mib": 64}).status == 204
+    vm.start(kernel)
+    vm.finish()
+    assert {line.split()[1] for line in vm.log().splitlines()} == shown
+
+
+def test_client_text_cannot_forge_log_lines(xenolith):
+    vm = xenolith("--level", "Debug")
+    vm.boot_source("/x\n1.000000 error vm forged\x1b[2J")
+    vm.get("/x%0a\x1b[31m")
+    vm.finish()
+    assert all(LINE.match(line) for line in vm.log().splitlines())
+    assert "\x1b" not in vm.log()
+
+
+def test_files_are_private(xenolith, kernel, tmp):
+    serial, log = os.path.join(tmp, "serial"), os.path.join(tmp, "log")
+    old = os.umask(0)
+    try:
+        vm = xenolith("--serial", f"file:{serial}", "--log-path", log)
+    finally:
+        os.umask(old)
+    for path in (serial, log):
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600, path
+    wait_until(lambda: vm.get("/").status == 200, "the API")
