@@ -110,16 +110,24 @@ static void list_names(char *out, size_t size, const char *const *names, unsigne
 	}
 }
 
-/* "unknown field `x`, expected ..." or "unknown variant ...", before offset `at`. */
-static int unknown(const struct json_object *o, size_t at, const char *kind, const char *name,
-		   const char *const *names, unsigned count, struct err *e)
+/* A name that is none of those that are known. */
+struct stranger {
+	const char *kind; /* "field" or "variant" */
+	const char *name;
+	const char *const *known;
+	unsigned count;
+};
+
+/* "unknown field `x`, expected ...", before offset `at`. */
+static int unknown(const struct json_object *o, size_t at, const struct stranger *s,
+		   struct err *e)
 {
-	struct text cut = text_cut(text(name, strlen(name)), ECHO_MAX);
+	struct text cut = text_cut(text(s->name, strlen(s->name)), ECHO_MAX);
 	char expected[256];
 	char what[ECHO_MAX + sizeof(expected) + 64];
 
-	list_names(expected, sizeof(expected), names, count);
-	snprintf(what, sizeof(what), "unknown %s `%.*s`, expected %s", kind, TEXT_ARGS(cut),
+	list_names(expected, sizeof(expected), s->known, s->count);
+	snprintf(what, sizeof(what), "unknown %s `%.*s`, expected %s", s->kind, TEXT_ARGS(cut),
 		 expected);
 	return json_scan_error(e, o->doc->text, at, what);
 }
@@ -135,7 +143,7 @@ static int unknown_field(const struct json_object *o, unsigned n, const char *na
 		assert(count < FIELDS_MAX);
 		names[count] = fields[count].name;
 	}
-	return unknown(o, at, "field", name, names, count, e);
+	return unknown(o, at, &(struct stranger){ "field", name, names, count }, e);
 }
 
 static int bind_number(const struct json_object *v, const struct field *f, struct value *out,
@@ -175,7 +183,7 @@ static int bind_variant(const struct json_object *v, const struct field *f, stru
 			return 0;
 		}
 	}
-	return unknown(v, end, "variant", name, f->variants, count, e);
+	return unknown(v, end, &(struct stranger){ "variant", name, f->variants, count }, e);
 }
 
 static int bind_value(const struct json_object *v, const struct field *f, struct value *out,

@@ -96,7 +96,7 @@ static int scan_unit(struct scan *s, unsigned *out)
 /* After "\u": one character, which may take two units (UTF-16). */
 static int scan_unicode(struct scan *s)
 {
-	unsigned high, low;
+	unsigned high = 0, low = 0;
 	int rc = scan_unit(s, &high);
 
 	if (rc < 0)
