@@ -86,9 +86,11 @@ int platform_attach(struct platform *p, struct bus *bus, const struct platform_e
 		{ BUS_MMIO, LAYOUT_BOOT_TIMER, LAYOUT_BOOT_TIMER + BOOT_TIMER_BYTES - 1,
 		  "boot_timer", p, read_zero, boot_timer_write },
 	};
+	/* The boot timer is the last. */
+	size_t n = ARRAY_SIZE(ranges) - (events->booted ? 0 : 1);
 
 	*p = (struct platform){ .events = *events };
-	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+	for (size_t i = 0; i < n; i++) {
 		int rc = bus_add(bus, &ranges[i]);
 
 		if (rc)

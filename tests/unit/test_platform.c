@@ -136,6 +136,18 @@ static void no_more_ports_are_claimed_than_needed(void **state)
 	assert_int_equal(m.bus.n, 4);
 }
 
+static void without_its_event_there_is_no_boot_timer(void **state)
+{
+	const struct platform_events events = { on_poweroff, on_reset, NULL, NULL };
+	struct platform platform;
+	struct bus bus = { 0 };
+
+	assert_int_equal(platform_attach(&platform, &bus, &events), 0);
+	assert_int_equal(bus.n, 3);
+	bus_write(&bus, BUS_MMIO, LAYOUT_BOOT_TIMER, 1, 123);
+	assert_int_equal(bus_read(&bus, BUS_MMIO, LAYOUT_BOOT_TIMER, 1), 0xff);
+}
+
 static void a_bus_that_is_taken_is_reported(void **state)
 {
 	const struct platform_events events = { on_poweroff, on_reset, on_booted, NULL };
@@ -153,6 +165,7 @@ int main(void)
 		cmocka_unit_test(registers_read_as_they_should),
 		cmocka_unit_test(sleep_control_keeps_the_type_but_not_the_command),
 		cmocka_unit_test(no_more_ports_are_claimed_than_needed),
+		cmocka_unit_test(without_its_event_there_is_no_boot_timer),
 		cmocka_unit_test(a_bus_that_is_taken_is_reported),
 	};
 
