@@ -63,6 +63,7 @@ void serial_set_backend(struct serial *s, const struct serial_backend *backend);
  */
 void serial_flush(struct serial *s);
 
+/* What was counted so far. */
 struct serial_counts serial_counts(const struct serial *s);
 
 /*

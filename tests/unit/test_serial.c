@@ -517,6 +517,100 @@ static void a_descriptor_that_is_none_ends_quietly(void **state)
 	stop(&p);
 }
 
+/* ---- kernels on which a write would block ---------------------------------------- */
+
+/*
+ * Before Linux 6.10 a write to a non-blocking descriptor fails where newer ones wait:
+ * so many of the next writes do.
+ */
+static unsigned writes_to_fail;
+static void (*real_done)(struct loop_op *op, int res);
+
+void __real_loop_write(struct loop *l, struct loop_op *op, int fd, const void *buf, size_t len);
+void __wrap_loop_write(struct loop *l, struct loop_op *op, int fd, const void *buf, size_t len);
+
+static void would_block(struct loop_op *op, int res)
+{
+	(void)res;
+	op->done = real_done;
+	op->done(op, -EAGAIN);
+}
+
+void __wrap_loop_write(struct loop *l, struct loop_op *op, int fd, const void *buf, size_t len)
+{
+	if (!writes_to_fail) {
+		__real_loop_write(l, op, fd, buf, len);
+		return;
+	}
+	writes_to_fail--;
+	real_done = op->done;
+	op->done = would_block;
+	loop_defer(l, op);
+}
+
+static void a_write_that_would_block_is_tried_again(void **state)
+{
+	for (unsigned n = 1; n < 5; n++) {
+		struct port p;
+		int fd[2];
+
+		make_pipe(fd);
+		start(&p, -1, fd[1]);
+		writes_to_fail = n;
+		print(&p, "one\n");
+		run(&p, 50);
+		assert_reads(fd[0], "one\n");
+		assert_int_equal(writes_to_fail, 0);
+		stop(&p);
+		close_pipe(fd);
+	}
+}
+
+/* However often it says that it is writable. */
+static void a_descriptor_that_never_takes_anything_costs_little(void **state)
+{
+	struct port p;
+	uint64_t before;
+	int fd[2];
+
+	make_pipe(fd);
+	start(&p, -1, fd[1]);
+	writes_to_fail = UINT32_MAX;
+	print(&p, "one\n");
+	before = loop_stats(p.loop).ops;
+	run(&p, 100);
+	assert_in_range(loop_stats(p.loop).ops - before, 10, 100);
+	serial_flush(p.serial);
+	writes_to_fail = 0;
+	assert_int_equal(p.released, 1);
+	stop(&p);
+	close_pipe(fd);
+}
+
+/* While the port waits for room, another backend takes over. */
+static void a_wait_for_room_ends_when_the_backend_changes(void **state)
+{
+	const struct serial_backend none = { .in_fd = -1, .out_fd = -1 };
+	char fill[4096] = { 0 };
+	struct port p;
+	int fd[2];
+
+	make_nonblocking_pipe(fd);
+	while (write(fd[1], fill, sizeof(fill)) > 0)
+		;
+	start(&p, -1, fd[1]);
+	writes_to_fail = 1;
+	print(&p, "one\n");
+	run(&p, 20);
+	assert_int_equal(p.released, 0);
+	serial_set_backend(p.serial, &none);
+	run(&p, 20);
+	assert_int_equal(p.released, 1);
+	assert_int_equal(serial_counts(p.serial).out_dropped, 0);
+	stop(&p);
+	close_pipe(fd);
+}
+
 /* ---- kinds of descriptors -------------------------------------------------------- */
 
 /*
@@ -808,6 +902,9 @@ int main(void)
 		cmocka_unit_test(much_input_arrives_whole),
 		cmocka_unit_test(end_of_input_ends_reading),
 		cmocka_unit_test(a_descriptor_that_is_none_ends_quietly),
+		cmocka_unit_test(a_write_that_would_block_is_tried_again),
+		cmocka_unit_test(a_descriptor_that_never_takes_anything_costs_little),
+		cmocka_unit_test(a_wait_for_room_ends_when_the_backend_changes),
 		cmocka_unit_test(terminals_and_sockets_work),
 		cmocka_unit_test(a_terminal_that_hangs_up_ends_both_directions),
 		cmocka_unit_test(files_take_output),
