@@ -76,7 +76,8 @@ static int set_machine_config(struct vm *vm, const struct action *a, struct repl
 	return 0;
 }
 
-static int put_boot_source(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+static int put_boot_source(struct vm *vm, const struct action *a, struct reply *r,
+			   struct err *e)
 {
 	int rc = vm_set_boot(vm, &a->u.boot, e);
 
@@ -99,8 +100,9 @@ static int send_ctrl_alt_del(struct vm *vm, const struct action *a, struct reply
 	(void)vm;
 	(void)a;
 	(void)r;
-	return err_set(e, -EOPNOTSUPP,
-		       "SendCtrlAltDel is not supported: this machine has no keyboard controller.");
+	return err_set(
+		e, -EOPNOTSUPP,
+		"SendCtrlAltDel is not supported: this machine has no keyboard controller.");
 }
 
 /* There is no metrics file yet: what is counted goes to the log. */

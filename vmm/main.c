@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/server.h"
@@ -65,6 +66,23 @@ static void block_signals(void)
 
 /* ---- paths ---- */
 
+/*
+ * Neither a FIFO without a reader nor a terminal may block us; on a regular file
+ * O_NONBLOCK means nothing to people but something to io_uring.
+ */
+static int open_output(const char *path)
+{
+	int fd = open(path,
+		      O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode))
+		fcntl(fd, F_SETFL, O_WRONLY | O_APPEND);
+	return fd;
+}
+
 static int open_serial(struct program *p, struct err *e)
 {
 	const char *path = p->options.serial_path;
@@ -75,10 +93,10 @@ static int open_serial(struct program *p, struct err *e)
 		p->serial_out = console_copy(STDOUT_FILENO, O_WRONLY);
 		break;
 	case SERIAL_FILE:
-		p->serial_out = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
-				     0600);
+		p->serial_out = open_output(path);
 		if (p->serial_out < 0)
-			return err_set(e, -errno, "serial output %s: %s", path, strerror(errno));
+			return err_set(e, p->serial_out, "serial output %s: %s", path,
+				       strerror(-p->serial_out));
 		break;
 	case SERIAL_SOCKET:
 		p->console_fd = console_listen(path, e);
@@ -197,14 +215,11 @@ static enum exit_code run(struct monitor *m)
 
 static void tear_down(struct monitor *m)
 {
-	/* Turns the loop for the last time: everything that it serves is still there. */
+	/* The last thing that turns the loop. */
 	if (m->vm)
 		serial_flush(m->vm->serial);
 	if (m->api)
 		api_server_destroy(m->api);
-	/* The last thing that turns the loop. */
-	if (m->vm)
-		serial_flush(m->vm->serial);
 	console_destroy(m->console);
 	if (m->vm)
 		vm_destroy(m->vm);

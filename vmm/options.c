@@ -23,8 +23,8 @@ static int set_id(struct options *o, const char *value, struct err *e)
 {
 	if (!config_id_valid(value))
 		return err_set(e, -EINVAL,
-			       "Invalid instance ID '%s': 1 to %d letters, digits and '-'", value,
-			       CONFIG_ID_MAX);
+			       "Invalid instance ID '%s': 1 to %d letters, digits and '-'",
+			       value, CONFIG_ID_MAX);
 	o->id = value;
 	return 0;
 }
@@ -63,7 +63,8 @@ static int set_serial(struct options *o, const char *value, struct err *e)
 		o->serial = SERIAL_SOCKET;
 	else
 		return err_set(e, -EINVAL,
-			       "Invalid --serial '%s': stdio, none, file:PATH or unix:PATH", value);
+			       "Invalid --serial '%s': stdio, none, file:PATH or unix:PATH",
+			       value);
 	o->serial_path = value + 5;
 	if ((o->serial == SERIAL_FILE || o->serial == SERIAL_SOCKET) && !*o->serial_path)
 		return err_set(e, -EINVAL, "Invalid --serial '%s': the path is missing", value);
@@ -166,16 +167,18 @@ static int parse_one(struct options *o, int argc, char *const *argv, int *i, uns
 	const char *value = NULL;
 
 	if (!f)
-		return err_set(e, -EINVAL, "Found argument '%s' which wasn't expected", argv[*i]);
+		return err_set(e, -EINVAL, "Found argument '%s' which wasn't expected",
+			       argv[*i]);
 	if (*seen & 1u << (f - flags))
 		return err_set(e, -EINVAL, "The argument '%s' was provided more than once",
 			       f->name);
 	*seen |= 1u << (f - flags);
 	if (f->value) {
 		if (*i + 1 >= argc)
-			return err_set(e, -EINVAL,
-				       "The argument '%s' requires a value, but none was supplied",
-				       f->name);
+			return err_set(
+				e, -EINVAL,
+				"The argument '%s' requires a value, but none was supplied",
+				f->name);
 		value = argv[++*i];
 	}
 	++*i;
@@ -194,8 +197,7 @@ int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
 	for (int i = 1; i < argc && rc == 0;)
 		rc = parse_one(o, argc, argv, &i, &seen, e);
 	if (rc == 0 && o->no_api && !o->config_file)
-		return err_set(e, -EINVAL,
-			       "The argument '--no-api' requires '--config-file'");
+		return err_set(e, -EINVAL, "The argument '--no-api' requires '--config-file'");
 	return rc;
 }
 

@@ -228,7 +228,8 @@ int vm_set_boot(struct vm *vm, const struct boot_source *b, struct err *e)
 
 	kernel = open_image(b->kernel_image_path);
 	if (kernel < 0)
-		return err_set(e, -errno, "The kernel file cannot be opened: %s (os error %d): %s",
+		return err_set(e, -errno,
+			       "The kernel file cannot be opened: %s (os error %d): %s",
 			       strerror(errno), errno, b->kernel_image_path);
 	if (b->has_initrd) {
 		initrd = open_image(b->initrd_path);
@@ -277,7 +278,8 @@ int vm_start(struct vm *vm, struct err *e)
 
 	vm->start_request_ns = clock_ns();
 	if (!vm->config.boot.present)
-		return err_set(e, -EINVAL, "Cannot start microvm without kernel configuration.");
+		return err_set(e, -EINVAL,
+			       "Cannot start microvm without kernel configuration.");
 	rc = prepare(vm, e);
 	if (rc == 0)
 		rc = write_tables(vm, &entry.start_info, e);
@@ -293,7 +295,8 @@ int vm_start(struct vm *vm, struct err *e)
 	close_image(&vm->initrd_fd);
 	log_info("vm", "started, %llu us after InstanceStart",
 		 (unsigned long long)(vm->hv->ops->counts(vm->hv).start_ns -
-				      vm->start_request_ns) / 1000);
+				      vm->start_request_ns) /
+			 1000);
 	return 0;
 }
 

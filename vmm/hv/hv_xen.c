@@ -120,7 +120,9 @@ static int xen_shape(struct hv *hv, const struct hv_shape *s, const struct hv_ra
 		     unsigned n, struct err *e)
 {
 	struct hv_xen *x = xen(hv);
-	const struct keeper_request q = { .type = KEEPER_SHAPE, .vcpus = s->vcpus, .ram = s->ram };
+	const struct keeper_request q = { .type = KEEPER_SHAPE,
+					  .vcpus = s->vcpus,
+					  .ram = s->ram };
 	struct keeper_answer a;
 	int rc;
 

@@ -76,7 +76,8 @@ static long memory_op(struct xen_builder *b, unsigned op)
 	long rc;
 
 	b->info.hypercalls++;
-	rc = xencall2L(b->call, __HYPERVISOR_memory_op, op, (uint64_t)(uintptr_t)b->reservation);
+	rc = xencall2L(b->call, __HYPERVISOR_memory_op, op,
+		       (uint64_t)(uintptr_t)b->reservation);
 	return rc < 0 ? -errno : rc;
 }
 
@@ -110,7 +111,8 @@ static int create_profile(struct xen_builder *b, struct err *e)
 {
 	static const uint32_t emulation[] = {
 		[KEEPER_MICRO] = XEN_X86_EMU_LAPIC | XEN_X86_EMU_IOAPIC,
-		[KEEPER_FULL_HVM] = XEN_X86_EMU_ALL & ~(XEN_X86_EMU_VPCI | XEN_X86_EMU_USE_PIRQ),
+		[KEEPER_FULL_HVM] = XEN_X86_EMU_ALL &
+				    ~(XEN_X86_EMU_VPCI | XEN_X86_EMU_USE_PIRQ),
 	};
 	int rc = create_domain(b, emulation[b->info.profile], e);
 
@@ -426,8 +428,10 @@ static int open_failed(const char *path, struct err *e)
 	int rc = -errno;
 
 	if (rc == -ENOENT || rc == -ENXIO || rc == -ENODEV)
-		return err_set(e, rc, "%s: %s: this is not a Xen domain, or its driver is not "
-			       "loaded (modprobe xen-privcmd xen-evtchn)", path, strerror(-rc));
+		return err_set(e, rc,
+			       "%s: %s: this is not a Xen domain, or its driver is not "
+			       "loaded (modprobe xen-privcmd xen-evtchn)",
+			       path, strerror(-rc));
 	if (rc == -EACCES || rc == -EPERM)
 		return err_set(e, rc, "%s: %s: the monitor must be started as root", path,
 			       strerror(-rc));
@@ -448,11 +452,13 @@ static int check_version(struct xen_builder *b, struct err *e)
 	begin(b)->domain = DOMID_SELF;
 	rc = domctl(b, XEN_DOMCTL_getdomaininfo, "getdomaininfo", &why);
 	if (rc == -EACCES)
-		return err_set(e, rc, "Xen %d.%d speaks another domctl interface than this "
-			       "monitor's (%#x, that of Xen 4.20)", version >> 16,
-			       version & 0xffff, XEN_DOMCTL_INTERFACE_VERSION);
+		return err_set(e, rc,
+			       "Xen %d.%d speaks another domctl interface than this "
+			       "monitor's (%#x, that of Xen 4.20)",
+			       version >> 16, version & 0xffff, XEN_DOMCTL_INTERFACE_VERSION);
 	if (rc == -EPERM)
-		return err_set(e, rc, "this domain may not control others: run the monitor in "
+		return err_set(e, rc,
+			       "this domain may not control others: run the monitor in "
 			       "dom0 or in a domain that has the builder right");
 	return 0;
 }

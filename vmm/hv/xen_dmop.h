@@ -32,6 +32,7 @@ MUST_CHECK int xen_dmop_open(struct xen_dmop *d);
 /* From now on, only operations on `domid` pass. 0 or -errno. */
 MUST_CHECK int xen_dmop_restrict(struct xen_dmop *d, uint32_t domid);
 
+/* May be called twice. */
 void xen_dmop_close(struct xen_dmop *d);
 
 /*
@@ -39,11 +40,14 @@ void xen_dmop_close(struct xen_dmop *d);
  */
 MUST_CHECK int xen_dmop_features(struct xen_dmop *d, uint32_t domid, uint64_t *out);
 
-MUST_CHECK int xen_dmop_lifecycle(struct xen_dmop *d, uint32_t domid, struct xen_lifecycle *out);
+/* 0 or -errno; -ESRCH when the domain is gone. */
+MUST_CHECK int xen_dmop_lifecycle(struct xen_dmop *d, uint32_t domid,
+				  struct xen_lifecycle *out);
 
 /* -EOPNOTSUPP where the hypervisor has none. */
 MUST_CHECK int xen_dmop_lifeline(struct xen_dmop *d, uint32_t domid, uint32_t *port);
 
+/* Copy through the hypervisor, in as many operations as it takes. 0 or -errno. */
 MUST_CHECK int xen_dmop_copy_to(struct xen_dmop *d, uint32_t domid, gpa_t to, const void *src,
 				size_t len);
 MUST_CHECK int xen_dmop_copy_from(struct xen_dmop *d, uint32_t domid, void *dst, gpa_t from,

@@ -119,7 +119,8 @@ int xen_ioreq_attach(struct xen_ioreq *x, unsigned vcpus, const struct hv_range 
 	}
 	if (rc == 0) {
 		step = "enable";
-		rc = xendevicemodel_set_ioreq_server_state(x->dm, x->domid, x->id, 1) ? -errno : 0;
+		rc = xendevicemodel_set_ioreq_server_state(x->dm, x->domid, x->id, 1) ? -errno :
+											0;
 	}
 	if (rc == 0) {
 		step = "event channels";

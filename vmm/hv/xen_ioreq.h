@@ -49,8 +49,8 @@ void xen_ioreq_close(struct xen_ioreq *x);
  * Make the server for a domain of `vcpus` and register the ranges. Another attach to a
  * new domain of the same domid needs a detach first. 0 or -errno.
  */
-MUST_CHECK int xen_ioreq_attach(struct xen_ioreq *x, unsigned vcpus, const struct hv_range *ranges,
-				unsigned n, struct err *e);
+MUST_CHECK int xen_ioreq_attach(struct xen_ioreq *x, unsigned vcpus,
+				const struct hv_range *ranges, unsigned n, struct err *e);
 void xen_ioreq_detach(struct xen_ioreq *x);
 
 /* The vCPU whose accesses `port` announces, or -1. */
@@ -70,7 +70,8 @@ void xen_ioreq_answer(struct xen_ioreq *x, unsigned vcpu, uint64_t data);
 MUST_CHECK int xen_ioreq_pulse(struct xen_ioreq *x, unsigned irq);
 
 /* Copy by mapping, for hypervisors without guest_copy. The range lies in RAM. */
-MUST_CHECK int xen_ioreq_map_copy_to(struct xen_ioreq *x, gpa_t to, const void *src, size_t len);
+MUST_CHECK int xen_ioreq_map_copy_to(struct xen_ioreq *x, gpa_t to, const void *src,
+				     size_t len);
 MUST_CHECK int xen_ioreq_map_copy_from(struct xen_ioreq *x, void *dst, gpa_t from, size_t len);
 
 #endif

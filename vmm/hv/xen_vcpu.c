@@ -40,14 +40,12 @@ void xen_vcpu_context_init(struct xen_vcpu_context *c, uint32_t ip, uint32_t sta
 
 	set_segments(&cpu);
 	memset(c, 0, sizeof(*c));
-	c->header_desc = (struct hvm_save_descriptor){
-		.typecode = HVM_SAVE_CODE(HEADER), .length = sizeof(c->header)
-	};
+	c->header_desc = (struct hvm_save_descriptor){ .typecode = HVM_SAVE_CODE(HEADER),
+						       .length = sizeof(c->header) };
 	c->header.magic = HVM_FILE_MAGIC;
 	c->header.version = HVM_FILE_VERSION;
-	c->cpu_desc = (struct hvm_save_descriptor){
-		.typecode = HVM_SAVE_CODE(CPU), .length = sizeof(c->cpu)
-	};
+	c->cpu_desc = (struct hvm_save_descriptor){ .typecode = HVM_SAVE_CODE(CPU),
+						    .length = sizeof(c->cpu) };
 	c->cpu = cpu;
 	c->end_desc = (struct hvm_save_descriptor){ .typecode = HVM_SAVE_CODE(END) };
 }
