@@ -32,9 +32,8 @@ static const struct syntax {
 };
 
 static const char *const ends[] = {
-	[HV_END_POWEROFF] = "poweroff", [HV_END_REBOOT] = "reboot",
-	[HV_END_CRASH] = "crash",	[HV_END_TRIPLE_FAULT] = "triple",
-	[HV_END_OTHER] = "other",
+	[HV_END_POWEROFF] = "poweroff",	  [HV_END_REBOOT] = "reboot", [HV_END_CRASH] = "crash",
+	[HV_END_TRIPLE_FAULT] = "triple", [HV_END_OTHER] = "other",
 };
 
 /* A line that is being parsed. */

@@ -126,8 +126,8 @@ no_memory:
 		       (unsigned long long)(s->ram / MIB));
 }
 
-static int fake_shape(struct hv *hv, const struct hv_shape *s,
-		      const struct hv_range *ranges, unsigned n, struct err *e)
+static int fake_shape(struct hv *hv, const struct hv_shape *s, const struct hv_range *ranges,
+		      unsigned n, struct err *e)
 {
 	struct hv_fake *f = fake(hv);
 	int rc = fake_call(f, FAKE_SHAPE);
@@ -140,8 +140,7 @@ static int fake_shape(struct hv *hv, const struct hv_shape *s,
 	if (s->vcpus < 1 || s->vcpus > CONFIG_VCPUS_MAX)
 		return err_set(e, -EINVAL, "keeper: %u vCPUs are out of range", s->vcpus);
 	if (s->ram == 0 || s->ram % MIB)
-		return err_set(e, -EINVAL,
-			       "keeper: RAM size %#llx is no multiple of 1 MiB",
+		return err_set(e, -EINVAL, "keeper: RAM size %#llx is no multiple of 1 MiB",
 			       (unsigned long long)s->ram);
 	if (n > FAKE_RANGES_MAX)
 		return err_set(e, -ENOSPC, "fake shape: %u ranges", n);
@@ -329,8 +328,7 @@ static void fake_pulse(struct hv *hv, unsigned gsi)
 	fake(hv)->pulses[gsi]++;
 }
 
-static void fake_listen(struct hv *hv, struct loop *loop,
-			const struct hv_listener *listener)
+static void fake_listen(struct hv *hv, struct loop *loop, const struct hv_listener *listener)
 {
 	struct hv_fake *f = fake(hv);
 

@@ -24,9 +24,8 @@ struct hv_fake_options {
 	const char *dump_mem; /* address:length,... to put into it */
 };
 
-/* The strings of `o` are borrowed until close. 0, or -EINVAL for what cannot be parsed. */
-MUST_CHECK int hv_fake_create(struct hv **out, const struct hv_fake_options *o,
-			      struct err *e);
+/* The strings of `o`, but for `guest`, are borrowed until close. 0, or -EINVAL for what cannot be parsed. */
+MUST_CHECK int hv_fake_create(struct hv **out, const struct hv_fake_options *o, struct err *e);
 
 /* The same with XENOLITH_FAKE_*. */
 MUST_CHECK int hv_fake_from_env(struct hv **out, struct err *e);

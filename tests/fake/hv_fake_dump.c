@@ -59,8 +59,7 @@ static void dump_calls(FILE *out, const struct hv_fake *f)
 
 static void dump_domain(FILE *out, const struct hv_fake *f)
 {
-	static const char *const states[] = { "shell", "shaped", "running", "paused",
-					      "ended" };
+	static const char *const states[] = { "shell", "shaped", "running", "paused", "ended" };
 
 	fprintf(out, "\"state\": \"%s\",\n\"end\": ", states[f->state]);
 	if (f->ending)
@@ -91,13 +90,11 @@ static void dump_entry(FILE *out, struct hv_fake *f)
 		fputs(",\n\"entry\": null, \"start_info\": null, \"cmdline\": null", out);
 		return;
 	}
-	fprintf(out,
-		",\n\"entry\": {\"ip\": %u, \"start_info\": %llu},\n\"start_info\": ",
+	fprintf(out, ",\n\"entry\": {\"ip\": %u, \"start_info\": %llu},\n\"start_info\": ",
 		f->entry.ip, (unsigned long long)at);
 	dump_hex(out, &f->ram, at, START_INFO_BYTES);
 	fputs(",\n\"cmdline\": ", out);
-	if (gmem_read(&f->ram, gpa(at + START_INFO_CMDLINE), &cmdline, sizeof(cmdline)) <
-		    0 ||
+	if (gmem_read(&f->ram, gpa(at + START_INFO_CMDLINE), &cmdline, sizeof(cmdline)) < 0 ||
 	    gmem_read(&f->ram, gpa(cmdline), text, sizeof(text) - 1) < 0)
 		fputs("null", out);
 	else
@@ -113,8 +110,7 @@ static void dump_io(FILE *out, const struct hv_fake *f)
 	for (unsigned i = 0; i < HV_FAKE_GSIS; i++) {
 		if (!f->pulses[i])
 			continue;
-		fprintf(out, "%s\"%u\": %llu", comma, i,
-			(unsigned long long)f->pulses[i]);
+		fprintf(out, "%s\"%u\": %llu", comma, i, (unsigned long long)f->pulses[i]);
 		comma = ", ";
 	}
 	fprintf(out, "},\n\"ios\": %llu, \"unclaimed\": %llu,\n\"log\": [",
@@ -150,8 +146,7 @@ static void dump_memory(FILE *out, const struct hv_fake *f)
 		if (!colon)
 			continue;
 		fprintf(out, "%s\"%s\": ", comma, one);
-		dump_hex(out, &f->ram, strtoull(one, NULL, 0),
-			 strtoull(colon + 1, NULL, 0));
+		dump_hex(out, &f->ram, strtoull(one, NULL, 0), strtoull(colon + 1, NULL, 0));
 		comma = ", ";
 	}
 	fputc('}', out);

@@ -7,9 +7,8 @@
 #include "tests/fake/hv_fake_priv.h"
 
 const char *const fake_op_names[FAKE_OPS] = {
-	[FAKE_OPEN] = "open",	      [FAKE_SHAPE] = "shape",
-	[FAKE_MEM_READ] = "mem_read", [FAKE_MEM_WRITE] = "mem_write",
-	[FAKE_START] = "start",	      [FAKE_PAUSE] = "pause",
+	[FAKE_OPEN] = "open",		[FAKE_SHAPE] = "shape", [FAKE_MEM_READ] = "mem_read",
+	[FAKE_MEM_WRITE] = "mem_write", [FAKE_START] = "start", [FAKE_PAUSE] = "pause",
 	[FAKE_RESUME] = "resume",
 };
 
@@ -46,8 +45,7 @@ static bool parse_fault(const char *text, struct fake_fault *out)
 {
 	char op[16], number[16], rest;
 	unsigned long long nth = 1;
-	int n = sscanf(text, "%15[a-z_]:%15[A-Z]%c%llu%c", op, number, &rest, &nth,
-		       &rest);
+	int n = sscanf(text, "%15[a-z_]:%15[A-Z]%c%llu%c", op, number, &rest, &nth, &rest);
 
 	if (n != 2 && (n != 4 || rest != ':'))
 		return false;
@@ -69,8 +67,8 @@ int fake_faults_parse(struct hv_fake *f, const char *text, struct err *e)
 	while (rc == 0 && (one = strsep(&rest, ","))) {
 		if (f->n_faults == FAKE_FAULTS_MAX ||
 		    !parse_fault(one, &f->faults[f->n_faults++]))
-			rc = err_set(e, -EINVAL,
-				     "XENOLITH_FAKE_FAIL: %s: not op:ERRNO[:nth]", one);
+			rc = err_set(e, -EINVAL, "XENOLITH_FAKE_FAIL: %s: not op:ERRNO[:nth]",
+				     one);
 	}
 	free(copy);
 	return rc;

@@ -21,7 +21,7 @@ static void refuse(const char *what, const char *why)
 	exit(EXIT_BAD_SCRIPT);
 }
 
-/* The whole file, never freed. */
+/* The whole file, to be freed. */
 static char *read_script(const char *path)
 {
 	FILE *in = fopen(path, "r");
@@ -60,11 +60,12 @@ int hv_fake_from_env(struct hv **out, struct err *e)
 		.dump = getenv("XENOLITH_FAKE_DUMP"),
 		.dump_mem = getenv("XENOLITH_FAKE_DUMP_MEM"),
 	};
+	char *script = o.guest_name ? read_script(o.guest_name) : NULL;
 	int rc;
 
-	if (o.guest_name)
-		o.guest = read_script(o.guest_name);
+	o.guest = script;
 	rc = hv_fake_create(out, &o, e);
+	free(script);
 	if (rc == -EINVAL)
 		refuse("XENOLITH_FAKE_*", e->text);
 	return rc;
