@@ -234,7 +234,7 @@ check-fuzz: deps-fuzz ## run every fuzzer for FUZZ_SECONDS
 	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),5) tests/check fuzz
 fuzz: deps-fuzz ## the same, for longer
 	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tests/check fuzz
-lint: deps-check ## check layers, comments, licences, format, scripts
+lint: deps-check deps-xen ## check layers, comments, licences, format, scripts
 	@tests/lint/run
 analyze: deps-analyze ## gcc -fanalyzer, clang-tidy, cppcheck
 	+@tests/analyze
