@@ -72,8 +72,8 @@ static void block_signals(void)
  */
 static int open_output(const char *path)
 {
-	int fd = open(path,
-		      O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+		      0600);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -193,7 +193,7 @@ static int set_up(struct monitor *m, struct hv *hv, struct err *e)
 	return rc;
 }
 
-static enum exit_code run(struct monitor *m)
+static int run(struct monitor *m)
 {
 	const char *config = m->program->options.config_file;
 	struct err e;
@@ -210,7 +210,7 @@ static enum exit_code run(struct monitor *m)
 			return EXIT_HOST_ERROR;
 		}
 	}
-	return m->vm->exit_code;
+	return (int)m->vm->exit_code;
 }
 
 static void tear_down(struct monitor *m)
