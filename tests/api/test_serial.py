@@ -206,7 +206,8 @@ def test_clients_come_and_go(console, kernel):
         with client(vm.console) as s:
             s.sendall(send)
             assert receive(s, 1) == expected
-    wait_until(lambda: vm.fds() == before, "descriptors are closed")
+    # The last one counts until there is output for it: it may still be reading.
+    wait_until(lambda: vm.fds() <= before + 1, "descriptors are closed")
     assert vm.state() == RUNNING
 
 
