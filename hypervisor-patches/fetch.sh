@@ -68,8 +68,13 @@ opts=(
 )
 
 say "reading the source index of Debian $suite from $main"
-apt-get "${opts[@]}" -o APT::Update::Error-Mode=any -qq update ||
-	die "cannot read the source index of Debian $suite from $main"
+update=(apt-get "${opts[@]}" -o APT::Update::Error-Mode=any -qq update)
+if ! "${update[@]}"; then
+	say "warning: trying without the security suite ($security)"
+	sed -i 2d "$apt/etc/sources.list"
+	"${update[@]}" ||
+		die "cannot read the source index of Debian $suite from $main"
+fi
 
 # The archive and its security suite may name different versions, and a mirror need
 # not carry the newest: take the newest that is there.
@@ -93,7 +98,8 @@ download() {
 	esac
 	say "downloading $file"
 	/usr/lib/apt/apt-helper "${opts[@]}" download-file "$uri" "$apt/$file" \
-		"$hash" > "$apt/log" 2>&1 || { cat "$apt/log" >&2; return 1; }
+		"$hash" > "$apt/log" 2>&1 ||
+		{ say "$(sed -n 's/^E: //p' "$apt/log" | head -n 1)"; return 1; }
 }
 
 start=$SECONDS
