@@ -80,6 +80,8 @@ if [ "${1-}" = --build-into ]; then
 	build_kernel "$2"
 	exit
 fi
+# Of the fragment only what counts, so that a better comment costs no rebuild.
+options=$(grep -E '^(# )?CONFIG_' "$fragment")
 key=$(cache_key "$package $version" "$(gcc --version | head -n 1)" \
-	"$(ld --version | head -n 1)" "$fragment" "$here/build.sh")
+	"$(ld --version | head -n 1)" "$options" "$here/build.sh")
 cache_entry guest-kernel "$key" "$here/build.sh" --build-into

@@ -119,10 +119,24 @@ static void set_up_userland(void)
 
 /* ---- ends ---- */
 
+/* Ask everybody to stop, for a second; then the disk is made clean and that is it. */
 static void end(unsigned int how)
 {
+	const struct timespec patience = { .tv_sec = 1 };
+	sigset_t child;
+	pid_t pid;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
 	kill(-1, SIGTERM);
+	while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0) {
+		if (pid == 0 && sigtimedwait(&child, NULL, &patience) < 0)
+			break;
+	}
+	kill(-1, SIGKILL);
 	sync();
+	mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
 	reboot((int)how);
 	for (;;) /* a power-off through ACPI returns here until the monitor acts */
 		pause();

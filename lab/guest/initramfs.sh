@@ -3,7 +3,8 @@
 # Make the initramfs images and print the directory that holds them:
 #   initramfs.cpio  init and Debian's static busybox: a shell to look around with
 #   bench.cpio      init alone, so that figures are about the monitor and the kernel
-# Neither is compressed: copying costs the guest far less than unpacking (README.md).
+# Neither is compressed. Copying the 2 MB of the first costs the guest 2 million
+# instructions, unpacking them 44 million with gzip and 48 with zstd.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 xl_step=guest-initramfs
