@@ -163,7 +163,7 @@ class Monitor:
                 stdout=stdout or out, stderr=log or err, env=full, start_new_session=True,
                 cwd=self.dir)
         if api and wait:
-            wait_until(self.listening, "the API socket")
+            wait_until(self.serving, "the API socket")
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -173,12 +173,12 @@ class Monitor:
             f.write(data.encode() if isinstance(data, str) else data)
         return self.path(name)
 
-    def listening(self):
+    def serving(self):
+        """Whether it answers: then all that it opens is open."""
         assert self.process.poll() is None, f"ended: {self.process.returncode}: {self.log()}"
         try:
-            Http(self.sock_path).close()
-            return True
-        except (FileNotFoundError, ConnectionRefusedError):
+            return self.get("/version").status == 200
+        except (FileNotFoundError, ConnectionError, EOFError):
             return False
 
     # ---- the API
