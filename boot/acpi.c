@@ -92,7 +92,7 @@ enum {
 _Static_assert(RSDP_BYTES + HEADER_BYTES + XSDT_TABLES * 8 + FADT_BYTES + MADT_ENTRIES +
 			       CONFIG_VCPUS_MAX * MADT_LAPIC_BYTES + MADT_IOAPIC_BYTES +
 			       sizeof(dsdt_aml) + BOOT_VIRTIO_MAX * DEVICE_BYTES +
-			       5 * TABLE_ALIGN <=
+			       5UL * TABLE_ALIGN <=
 		       ACPI_BYTES_MAX,
 	       "ACPI tables do not fit");
 _Static_assert(ACPI_BYTES_MAX <= LAYOUT_ACPI_END - LAYOUT_ACPI, "ACPI area is too small");

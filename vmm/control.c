@@ -213,12 +213,14 @@ int control_apply_file(struct vm *vm, const char *path, struct err *e)
 
 	if (!text)
 		return -EINVAL;
+	rc = err_set(e, -ENOMEM, "out of memory");
 	actions = calloc(CONFIG_ACTIONS_MAX, sizeof(*actions));
-	rc = actions ? json_parse_config(text, len, actions, CONFIG_ACTIONS_MAX, e) :
-		       err_set(e, -ENOMEM, "out of memory");
-	free(text);
-	if (rc >= 0)
-		rc = apply_all(vm, actions, rc, e);
+	if (actions) {
+		rc = json_parse_config(text, len, actions, CONFIG_ACTIONS_MAX, e);
+		if (rc >= 0)
+			rc = apply_all(vm, actions, rc, e);
+	}
 	free(actions);
+	free(text);
 	return rc < 0 ? err_prefix(e, rc, "configuration file %s", path) : 0;
 }
