@@ -37,7 +37,7 @@ B := build/$(VARIANT)
 G := build/gen
 ifeq ($(V),)
 Q := @
-say = @printf '  %-7s %s\n' $1 $2
+say = @$(if $(findstring s,$(firstword -$(MAKEFLAGS))),:,printf '  %-7s %s\n' $1 $2)
 endif
 
 # ---- sources ------------------------------------------------------------------
