@@ -52,8 +52,7 @@ static void say(const char *text)
 	dprintf(STDOUT_FILENO, "\nlab: %s\n", text);
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-die(const char *format, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
 {
 	const int err = errno;
 	char text[512];
@@ -73,8 +72,7 @@ static void mount_all(void)
 {
 	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
 		mkdir(mounts[i].at, mounts[i].mode);
-		if (mount(mounts[i].type, mounts[i].at, mounts[i].type, 0,
-			  mounts[i].options))
+		if (mount(mounts[i].type, mounts[i].at, mounts[i].type, 0, mounts[i].options))
 			die("mount %s", mounts[i].at);
 	}
 	mkdir("/run/lab", 0700);
@@ -140,8 +138,7 @@ static void load(const char *group)
 	fclose(file);
 }
 
-static void set_address(int fd, unsigned long what, struct ifreq *ifr,
-			const char *address)
+static void set_address(int fd, unsigned long what, struct ifreq *ifr, const char *address)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
 
@@ -151,8 +148,7 @@ static void set_address(int fd, unsigned long what, struct ifreq *ifr,
 		die("address %s", address);
 }
 
-static void interface_up(const char *name, const char *address,
-			 const char *mask)
+static void interface_up(const char *name, const char *address, const char *mask)
 {
 	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq ifr = { 0 };
@@ -191,8 +187,7 @@ static int finish(pid_t pid)
 	while ((got = wait(&status)) != pid)
 		if (got < 0 && errno != EINTR)
 			return 127;
-	return WIFEXITED(status) ? WEXITSTATUS(status) :
-				   128 + WTERMSIG(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* The memory that the host sees as a file: BAR 2 of the ivshmem device. */
@@ -222,8 +217,7 @@ static char *shared_memory(size_t *size)
 		if (fd < 0 || fstat(fd, &info))
 			die("open %s", path);
 		*size = (size_t)info.st_size;
-		at = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			  0);
+		at = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (at == MAP_FAILED)
 			die("map %s", path);
 		return at;
@@ -284,10 +278,10 @@ static void __attribute__((noreturn)) run_job(void)
 
 static void serve(void)
 {
-	char *const sshd[] = { "/sbin/dropbear", "-r", "/etc/dropbear/host_key",
-			       "-s",		 "-m", "-W",
-			       "1000000",	 "-P", "/run/dropbear.pid",
-			       NULL };
+	char *const sshd[] = {
+		"/sbin/dropbear", "-r", "/etc/dropbear/host_key", "-s", "-m", "-W",
+		"1000000",	  "-P", "/run/dropbear.pid",	  NULL
+	};
 
 	load("net");
 	interface_up("eth0", "10.0.2.15", "255.255.255.0");

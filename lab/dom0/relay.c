@@ -101,8 +101,7 @@ int main(int argc, char **argv)
 	strcpy(target.sun_path, argv[1]);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener < 0 || bind(listener, (const void *)&at, sizeof(at)) ||
-	    listen(listener, 64) ||
-	    getsockname(listener, (void *)&at, &size))
+	    listen(listener, 64) || getsockname(listener, (void *)&at, &size))
 		err(1, "listen");
 	pid = fork();
 	if (pid < 0)
