@@ -12,6 +12,12 @@
 #include "vmm/lib/layout.h"
 #include "vmm/lib/log.h"
 
+/*
+ * How long to wait before the guest is prepared: long enough for the client to take its
+ * answer and ask on, which must not wait for memory to be populated.
+ */
+#define PREPARE_DELAY_MS 1
+
 /* ---- the guest's accesses ---- */
 
 static enum bus_space bus_space(const struct hv_io *io)
@@ -183,7 +189,7 @@ static int prepare(struct vm *vm, struct err *e)
 /* The client has its answer; do now what the start would have to wait for. */
 static void prepare_done(struct loop_op *op, int res)
 {
-	struct vm *vm = CONTAINER_OF(op, struct vm, prepare);
+	struct vm *vm = CONTAINER_OF(op, struct vm, prepare.op);
 	struct err e;
 
 	(void)res;
@@ -194,8 +200,8 @@ static void prepare_done(struct loop_op *op, int res)
 
 static void prepare_soon(struct vm *vm)
 {
-	if (!vm->prepare.busy)
-		loop_defer(vm->loop, &vm->prepare);
+	if (!vm->prepare.op.busy)
+		loop_timeout(vm->loop, &vm->prepare, PREPARE_DELAY_MS);
 }
 
 void vm_set_machine(struct vm *vm, const struct machine_config *m)
@@ -398,7 +404,7 @@ int vm_create(struct vm **out, struct loop *loop, struct hv *hv, const struct vm
 	vm->loop = loop;
 	vm->hv = hv;
 	vm->kernel_fd = vm->initrd_fd = -1;
-	vm->prepare.done = prepare_done;
+	vm->prepare.op.done = prepare_done;
 	config_init(&vm->config);
 	rc = attach_devices(vm, e);
 	if (rc < 0) {

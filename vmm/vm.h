@@ -40,7 +40,7 @@ struct vm {
 	bool machine_given;
 	bool shaped, loaded;
 	struct boot_images images;
-	struct loop_op prepare;
+	struct loop_timer prepare;
 
 	struct gmem gmem;
 	struct bus bus;

@@ -79,10 +79,12 @@ static int connect_api(void)
 	struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = SOCKET };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	/* The file is there between bind and listen, too. */
-	while (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+	/* The file is there before the monitor listens. */
+	while (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
 		if (errno != ECONNREFUSED)
 			fail("connect");
+		nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+	}
 	return fd;
 }
 

@@ -136,7 +136,7 @@ def test_console_without_a_reader_does_not_hold_up_the_guest(lab, nothing_left):
         lab.run("echo 'seq 1 40000; reboot -f' > /run/in")
         assert monitor.wait_exit(120) == 0
         assert monitor.counts()["dropped"] > 0
-    lab.run("pkill sleep; rm -f /run/in /run/unread", check=False)
+    lab.run("killall sleep; rm -f /run/in /run/unread", check=False)
 
 
 def test_get_vm_config_can_be_given_back_as_config_file(lab, nothing_left):

@@ -230,9 +230,9 @@ int keeper_run(const struct keeper_ops *ops, void *ctx, int sock, int monitor)
 			   ops->create(ctx, &hello.e);
 	if (send_answer(&k, &hello) && hello.rc == 0)
 		serve(&k);
-	/* The guest stops before its devices do. */
-	ops->destroy(ctx);
+	/* First the monitor, so that it ends for the reason that it was told. */
 	end_monitor(&k);
+	ops->destroy(ctx);
 	close(k.signals);
 	return exit_status(&k);
 }
