@@ -339,7 +339,7 @@ def test_acpi_tables(xenolith, kernel, vcpus):
 def test_a_machine_changed_again_and_again(xenolith, kernel):
     """Each change drops what was prepared; what boots is the last of them."""
     vm = xenolith(env={"XENOLITH_FAKE_DUMP_MEM": f"{elf.BASE:#x}:{2 * len(elf.TEXT)}"})
-    other = vm.write("other", elf.Elf([elf.text(data=b"y" * 5000), elf.notes()]).build())
+    other = vm.write("other", elf.Elf([elf.text(data=b"y" * 12000), elf.notes()]).build())
     for mib in (64, 256, 100):
         assert vm.put("/machine-config", {"vcpu_count": mib // 32, "mem_size_mib": mib}).status == 204
         for path in (other, kernel, other, kernel):
@@ -351,6 +351,18 @@ def test_a_machine_changed_again_and_again(xenolith, kernel):
     assert dump["shape"] == {"vcpus": 3, "ram": 100 << 20}
     # Nothing of the other kernel is left.
     assert Memory(dump).read(elf.BASE, 2 * len(elf.TEXT)) == elf.TEXT + bytes(len(elf.TEXT))
+
+
+def test_nothing_of_a_failed_load_is_left(xenolith, kernel):
+    """A kernel, or its first segments, may lie in memory when the rest of it fails."""
+    at = elf.BASE + 0x10000
+    vm = xenolith(env={"XENOLITH_FAKE_DUMP_MEM": f"{at:#x}:12000"})
+    other = vm.write("other", elf.Elf([elf.text(), elf.Segment(b"y" * 12000, at),
+                                       elf.notes()]).build())
+    refused(vm, other, "initrd.*empty", initrd_path=vm.write("initrd", b""))
+    boots(vm, kernel)
+    vm.finish()
+    assert Memory(vm.dump()).read(at, 12000) == bytes(12000)
 
 
 def test_what_can_be_done_before_the_start_is_done_before(xenolith, kernel):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import NOT_STARTED, PAUSED, RUNNING, wait_until
+from harness import NOT_STARTED, PAUSED, RUNNING, TIMEOUT, wait_until
 
 # name: (the guest's last step, exit status)
 ENDS = {
@@ -39,6 +39,15 @@ def test_exit_status_at_once(xenolith, kernel, name):
     vm = xenolith(guest=step)
     vm.start(kernel)
     assert vm.wait() == status
+
+
+@pytest.mark.parametrize("steps,status", [
+    ("out8 0x604 0x34\nend crash", 2), ("out8 0x606 1\nout8 0x604 0x34\nlost", 0)])
+def test_the_first_end_counts(xenolith, kernel, steps, status):
+    vm = xenolith(guest=steps)
+    vm.start(kernel)
+    assert vm.wait() == status
+    assert vm.log().count(" vm end: ") == 1
 
 
 def test_writes_that_are_no_end(xenolith, kernel):
@@ -165,16 +174,20 @@ def test_a_paused_guest_does_not_end(xenolith, kernel):
 
 # ---- the boot timer ----
 
-TIMER = r"info vm Guest-boot-time = +\d+ us \d+ ms, +\d+ CPU us \d+ CPU ms$"
+TIMER = r"info vm Guest-boot-time = +(\d+) us (\d+) ms, +(\d+) CPU us (\d+) CPU ms$"
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_boot_timer(xenolith, kernel, asked):
     vm = xenolith(*(["--boot-timer"] if asked else []),
-                  guest="write8 0xc0000000 122\nwrite8 0xc0000000 123\nend reboot\n")
+                  guest="write8 0xc0000000 122\nsleep 30\nwrite8 0xc0000000 123\nend reboot\n")
     vm.start(kernel)
     assert vm.wait() == 0
-    assert len(re.findall(TIMER, vm.log(), re.M)) == int(asked)
+    lines = re.findall(TIMER, vm.log(), re.M)
+    assert len(lines) == int(asked)
+    for us, ms, cpu_us, cpu_ms in [map(int, line) for line in lines]:
+        assert 30000 <= us < TIMEOUT * 1000000 and ms == us // 1000
+        assert 0 < cpu_us < TIMEOUT * 1000000 and cpu_ms == cpu_us // 1000
 
 
 # ---- a guest that does its worst ----
