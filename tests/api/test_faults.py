@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 import elf
-from harness import NOT_STARTED, PAUSED, RUNNING
+from harness import NOT_STARTED, PAUSED, RUNNING, wait_until
 
 MEMORY = f"{elf.BASE:#x}:{2 * len(elf.TEXT)}"
 
@@ -70,10 +70,10 @@ def test_preparing_fails_and_the_start_does_it_again(xenolith, kernel, op):
     vm = faulty(xenolith, op)
     assert vm.put("/machine-config", {"vcpu_count": 2, "mem_size_mib": 64}).status == 204
     assert vm.boot_source(kernel).status == 204
+    wait_until(lambda: "warn vm preparing the guest: " in vm.log(), "the warning")
     assert vm.state() == NOT_STARTED
     assert vm.action("InstanceStart").status == 204
     vm.finish()
-    assert "warn vm preparing the guest: " in vm.log()
     dump = vm.dump()
     assert intact(dump) and dump["shape"] == {"vcpus": 2, "ram": 64 << 20}
 

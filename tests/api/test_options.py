@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import RUNNING, TIMEOUT, Http
+from harness import RUNNING, TIMEOUT, Http, wait_until
 
 LINE = re.compile(r"^\d+\.\d{6} (error|warn|info|debug) [a-z]+ \S.*$")
 
@@ -253,8 +253,11 @@ def test_a_log_that_nobody_reads_holds_nobody_up(xenolith, tmp):
     ("Debug", {"warn", "info", "debug"}), ("tRACE", {"warn", "info", "debug"})])
 def test_levels(xenolith, kernel, level, shown):
     vm = xenolith("--level", level, env={"XENOLITH_FAKE_FAIL": "shape:EIO"})
+    # Preparing fails, which is a warning.
     assert vm.put("/machine-config", {"vcpu_count": 2, "mem_size_mib": 64}).status == 204
-    vm.start(kernel)
+    wait_until(lambda: " warn " in vm.log() or not shown, "the warning")
+    assert vm.boot_source(kernel).status == 204
+    vm.action("InstanceStart")
     vm.finish()
     assert {line.split()[1] for line in vm.log().splitlines()} == shown
 
