@@ -142,10 +142,26 @@ static void end(unsigned int how)
 		pause();
 }
 
-static void act_reboot(const char *arg) { (void)arg; end(RB_AUTOBOOT); }
-static void act_poweroff(const char *arg) { (void)arg; end(RB_POWER_OFF); }
-static void act_halt(const char *arg) { (void)arg; end(RB_HALT_SYSTEM); }
-static void act_panic(const char *arg) { (void)arg; _exit(1); /* "Attempted to kill init!" */ }
+static void act_reboot(const char *arg)
+{
+	(void)arg;
+	end(RB_AUTOBOOT);
+}
+static void act_poweroff(const char *arg)
+{
+	(void)arg;
+	end(RB_POWER_OFF);
+}
+static void act_halt(const char *arg)
+{
+	(void)arg;
+	end(RB_HALT_SYSTEM);
+}
+static void act_panic(const char *arg)
+{
+	(void)arg;
+	_exit(1); /* "Attempted to kill init!" */
+}
 
 /*
  * Triple fault. No system call leads to one (on Xen `reboot=t` ends in a hypercall), so:
@@ -236,7 +252,11 @@ static void act_shell(const char *arg)
 	end(RB_POWER_OFF);
 }
 
-static void act_idle(const char *arg) { (void)arg; wait_for(0); }
+static void act_idle(const char *arg)
+{
+	(void)arg;
+	wait_for(0);
+}
 
 static void act_busy(const char *arg)
 {
@@ -282,7 +302,8 @@ static void act(const char *what)
 	const char *arg = what[name_len] == ':' ? what + name_len + 1 : "";
 
 	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
-		if (strlen(acts[i].name) == name_len && memcmp(acts[i].name, what, name_len) == 0)
+		if (strlen(acts[i].name) == name_len &&
+		    memcmp(acts[i].name, what, name_len) == 0)
 			acts[i].run(arg);
 	}
 	dprintf(2, "xenolith: no such xenolith.act: %s; there are:\n", what);

@@ -43,7 +43,8 @@ static double now_us(void)
 
 static void sleep_ms(long ms)
 {
-	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 },
+		  NULL);
 }
 
 static void figure(const char *name, double us)
@@ -180,9 +181,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: client MONITOR KERNEL INITRD BOOT_ARGS SETTLE_MS\n");
 		return 2;
 	}
-	snprintf(boot, sizeof(boot),
-		 "{\"kernel_image_path\": \"%s\", \"initrd_path\": \"%s\", \"boot_args\": \"%s\"}",
-		 argv[2], argv[3], argv[4]);
+	snprintf(
+		boot, sizeof(boot),
+		"{\"kernel_image_path\": \"%s\", \"initrd_path\": \"%s\", \"boot_args\": \"%s\"}",
+		argv[2], argv[3], argv[4]);
 	watch = inotify_init1(IN_CLOEXEC);
 	if (watch < 0 || inotify_add_watch(watch, DIR, IN_CREATE) < 0)
 		fail(DIR);
@@ -193,8 +195,8 @@ int main(int argc, char **argv)
 	call(api, "GET", "/", "");
 	figure("process start -> API answers", now_us() - begin);
 	figure("GET /", call(api, "GET", "/", ""));
-	figure("PUT /machine-config",
-	       call(api, "PUT", "/machine-config", "{\"vcpu_count\": 1, \"mem_size_mib\": 128}"));
+	figure("PUT /machine-config", call(api, "PUT", "/machine-config",
+					   "{\"vcpu_count\": 1, \"mem_size_mib\": 128}"));
 	figure("PUT /boot-source", call(api, "PUT", "/boot-source", boot));
 	sleep_ms(strtol(argv[5], NULL, 10));
 	start = now_us();

@@ -49,7 +49,7 @@ int main(void)
 		fprintf(stderr, "physinfo: %s\n", strerror(errno));
 		return 1;
 	}
-	printf("free %llu\n", (unsigned long long)(s->u.physinfo.free_pages +
-						   s->u.physinfo.scrub_pages));
+	printf("free %llu\n",
+	       (unsigned long long)(s->u.physinfo.free_pages + s->u.physinfo.scrub_pages));
 	return 0;
 }
