@@ -251,11 +251,16 @@ format: deps-check ## format C files (FILES=: some of them)
 
 hypervisor: build/xen ## build the patched Xen, print where it is
 	@cat build/xen
-guest: deps-lab ## build the micro-VM's kernel, print where it is
+guest: deps-lab ## build the micro-VM's kernel and initramfs, print where they are
 	@$(alone) lab/guest/build.sh
+	@$(alone) lab/guest/initramfs.sh
+# Everything slow that the lab needs, so that tests find it in the cache.
+lab-parts: hypervisor guest
+	@$(alone) hypervisor-patches/build.sh --unpatched
+	@$(alone) lab/dom0/build.sh
 run: deps-lab all ## start a micro-VM in the lab
 	@XENOLITH=$B/xenolith $(alone) lab/run
-.PHONY: hypervisor guest run
+.PHONY: hypervisor guest lab-parts run
 
 # ---- housekeeping -------------------------------------------------------------
 
