@@ -121,9 +121,7 @@ XEN_LIBS = $(call once,XEN_LIBS,$(shell pkg-config --libs xencall xenforeignmemo
 
 # ---- rules --------------------------------------------------------------------
 
-# `all` is what there is to build: the monitor.
-all: $(if $(wildcard vmm/main.c),$B/xenolith,$(CORE)) ## build the monitor (the default)
-
+all: $B/xenolith ## build the monitor (the default)
 xenolith-fake: $B/xenolith-fake ## build the monitor on the fake hypervisor of tests/fake
 deps: ## install the Debian packages that are missing
 unit-tests: $(UNITS) ## build the unit tests
@@ -131,12 +129,12 @@ fuzzers: $(FUZZERS)
 .PHONY: xenolith-fake unit-tests fuzzers
 
 # Missing packages are installed before anything needs them.
-deps-build:  need = tests/packages.txt:build
-deps-xen:    need = tests/packages.txt:build hypervisor-patches/packages.txt
-deps-check:  need = tests/packages.txt:build tests/packages.txt:check
-deps-fuzz:   need = tests/packages.txt:build tests/packages.txt:fuzz
+deps-build:   need = tests/packages.txt:build
+deps-xen:     need = tests/packages.txt:build hypervisor-patches/packages.txt
+deps-check:   need = tests/packages.txt:build tests/packages.txt:check
+deps-fuzz:    need = tests/packages.txt:build tests/packages.txt:fuzz
 deps-analyze: need = tests/packages.txt
-deps-lab:    need =
+deps deps-lab: need = # everything
 deps deps-build deps-xen deps-check deps-fuzz deps-analyze deps-lab:
 	$(if $(filter no,$(DEPS)),,@lab/deps $(need))
 .PHONY: deps deps-build deps-xen deps-check deps-fuzz deps-analyze deps-lab
