@@ -36,15 +36,16 @@ def test_signal_before_the_start(monitor):
 
 
 @pytest.mark.parametrize("started", [False, True])
-@pytest.mark.parametrize("victim, status", [("keeper", 137), ("monitor", 137)])
-def test_killed_half_takes_all_with_it(monitor, victim, status, started):
+@pytest.mark.parametrize("victim", ["keeper", "monitor"])
+def test_killed_half_takes_all_with_it(monitor, victim, started):
     monitor.configure("xenolith.act=busy")
     if started:
         monitor.ok("PUT", "/actions", {"action_type": "InstanceStart"})
         monitor.wait_up()
     keeper, child = monitor.pids()
     monitor.lab.run(f"kill -KILL {keeper if victim == 'keeper' else child}")
-    assert monitor.wait_exit() == status, monitor.log()
+    # Who started the program sees signal 9 when it was the keeper; SSH has no word for it.
+    assert monitor.wait_exit() == (255 if victim == "keeper" else 137), monitor.log()
     monitor.wait_for(f"[ ! -d /proc/{keeper} ] && [ ! -d /proc/{child} ] && "
                      f"[ ! -e {monitor.api_path} ] && [ $(domains | wc -l) = 2 ]", 10)
 
