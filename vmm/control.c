@@ -155,7 +155,9 @@ void control_apply(void *ctx, const struct action *a, struct reply *r)
 
 	memset(r, 0, sizeof(*r));
 	r->kind = REPLY_NO_CONTENT;
-	if (c->states & 1u << vm->state)
+	if (vm->ended)
+		rc = err_set(&r->fault, -ESHUTDOWN, "The microVM has ended.");
+	else if (c->states & 1u << vm->state)
 		rc = c->handle(vm, a, r, &r->fault);
 	else
 		rc = err_set(&r->fault, -EPERM,

@@ -104,7 +104,8 @@ class Monitor:
         command = ["exec", "xenolith", "--api-sock", self.api_path, "--serial", serial,
                    "--log-path", f"{self.dir}/log", *options]
         line = f"mkdir -p {self.dir}; echo $$ > {self.dir}/pid; {shlex.join(command)} {redirect}"
-        self.process = lab.popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = lab.popen(line, stdin=subprocess.DEVNULL, stdout=self.output,
                                  stderr=subprocess.STDOUT)
         self.socket = None
         if forward:
@@ -118,12 +119,18 @@ class Monitor:
         if self.process.poll() is None:
             self.lab.run(f"kill -KILL $(cat {self.dir}/pid)", check=False)
         self.process.wait(timeout=30)
+        self.output.close()
 
     def wait_for(self, condition, seconds=40):
         """Until a shell condition holds in dom0, or the monitor is gone."""
         done = self.lab.run(f"for i in $(seq {seconds * 5}); do {condition} && exit 0; "
                             f"sleep 0.2; done; exit 1", timeout=seconds + 20, check=False)
-        assert done.returncode == 0, f"never came: {condition}\n{self.log()}\n{self.serial()}"
+        if done.returncode == 0:
+            return
+        self.output.seek(0)
+        raise AssertionError(f"never came: {condition}\nstatus {self.process.poll()}\n"
+                             f"{done.stdout}\n{self.output.read()}\n{self.log()}\n"
+                             f"{self.serial()}")
 
     def request(self, method, path, body=None, timeout=20):
         connection = UnixConnection(self.socket, timeout)

@@ -31,7 +31,8 @@ def test_without_xen_devices(lab, nothing_left):
 
 def test_without_permission(lab, nothing_left):
     lab.run("chmod 1777 /run")
-    refused(lab, f"busybox setuidgid 65534:65534 {START}", "/dev/xen/privcmd", "root")
+    refused(lab, "start-stop-daemon -S -c 65534:65534 -x /bin/xenolith -- "
+            "--api-sock /run/bad.sock < /dev/null", "/dev/xen/privcmd", "root")
 
 
 def test_more_memory_than_the_host_has(monitor):

@@ -600,6 +600,7 @@ static void a_monitor_that_does_not_end_is_killed(void **state)
 
 	assert_int_equal(keep(&d, take_no_notice, NULL), EXIT_SIGNALLED + SIGKILL);
 	assert_in_range(clock_ms() - start, 1000, 5000);
+	assert_int_equal(d.paused, 1); /* meanwhile its guest does not run */
 }
 
 /* A child that stops and goes on sends SIGCHLD, too. */

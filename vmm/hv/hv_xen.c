@@ -304,6 +304,9 @@ static void keeper_gone_done(struct loop_op *op, int res)
 	struct hv_xen *x = CONTAINER_OF(op, struct hv_xen, keeper_gone);
 
 	(void)res;
+	/* Nobody is left who may destroy the domain, but its guest can be stopped. */
+	if (!(x->features & XENOLITH_FEAT_lifeline))
+		xen_ioreq_stop_guest(&x->ioreq);
 	report_lost(x, "the keeper process is gone");
 }
 

@@ -149,6 +149,18 @@ static void reap(struct keeper *k, int flags)
 		k->reaped = true;
 }
 
+/* No guest runs without its devices, however long the monitor takes to end. */
+static void stop_guest(struct keeper *k)
+{
+	struct err e;
+
+	if (k->state != STATE_RUNNING)
+		return;
+	if (k->ops->pause(k->ctx, &e) < 0)
+		log_error("keeper", "%s", e.text);
+	k->state = STATE_PAUSED;
+}
+
 /* One signal; false when it is time to end. */
 static bool take_signal(struct keeper *k)
 {
@@ -157,6 +169,7 @@ static bool take_signal(struct keeper *k)
 	if (read(k->signals, &s, sizeof(s)) != (ssize_t)sizeof(s))
 		return true;
 	if (s.ssi_signo != SIGCHLD) {
+		stop_guest(k);
 		kill(k->monitor, (int)s.ssi_signo);
 		return false;
 	}
@@ -230,7 +243,7 @@ int keeper_run(const struct keeper_ops *ops, void *ctx, int sock, int monitor)
 			   ops->create(ctx, &hello.e);
 	if (send_answer(&k, &hello) && hello.rc == 0)
 		serve(&k);
-	/* First the monitor, so that it ends for the reason that it was told. */
+	/* A monitor that saw its domain vanish would report that as its end. */
 	end_monitor(&k);
 	ops->destroy(ctx);
 	close(k.signals);

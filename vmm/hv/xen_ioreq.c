@@ -8,6 +8,7 @@
 
 #include <xen/hvm/dm_op.h>
 #include <xen/memory.h>
+#include <xen/sched.h>
 
 /* Frames of the ioreq_server resource: 0 is the buffered page, which we have not. */
 #define RESOURCE_IOREQ_PAGE 1
@@ -212,6 +213,13 @@ int xen_ioreq_pulse(struct xen_ioreq *x, unsigned irq)
 	    xendevicemodel_set_isa_irq_level(x->dm, x->domid, (uint8_t)irq, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+void xen_ioreq_stop_guest(struct xen_ioreq *x)
+{
+	x->dm_ops++;
+	/* It may be gone already. */
+	(void)!xendevicemodel_shutdown(x->dm, x->domid, SHUTDOWN_crash);
 }
 
 /* ---- copies by mapping ---- */

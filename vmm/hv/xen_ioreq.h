@@ -69,6 +69,9 @@ void xen_ioreq_answer(struct xen_ioreq *x, unsigned vcpu, uint64_t data);
 /* One edge on an ISA interrupt line (1..15). 0 or -errno. */
 MUST_CHECK int xen_ioreq_pulse(struct xen_ioreq *x, unsigned irq);
 
+/* Shut the guest down as crashed; the domain stays. */
+void xen_ioreq_stop_guest(struct xen_ioreq *x);
+
 /* Copy by mapping, for hypervisors without guest_copy. The range lies in RAM. */
 MUST_CHECK int xen_ioreq_map_copy_to(struct xen_ioreq *x, gpa_t to, const void *src,
 				     size_t len);
