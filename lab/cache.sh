@@ -25,30 +25,38 @@ cache_key() {
 	done | sha256sum | cut -c1-16
 }
 
+# cache_build NAME KEY BUILDER [ARG...]: make the entry, unless somebody else just did.
+cache_build() {
+	local name=$1 key=$2 tmp start
+	shift 2
+	(
+		flock 9
+		[ ! -d "$xl_cache/$name-$key" ] || exit 0
+		rm -rf "$xl_cache/.building-$name"-*
+		tmp=$xl_cache/.building-$name-$key
+		mkdir -p "$tmp"
+		start=$SECONDS
+		"$@" "$tmp" >&2 9>&- || {
+			rm -rf "$tmp"
+			die "building $name failed"
+		}
+		mv "$tmp" "$xl_cache/$name-$key"
+		say "$name built in $((SECONDS - start)) s"
+	) 9> "$xl_cache/.lock-$name"
+}
+
 # cache_entry NAME KEY BUILDER [ARG...]: print the path of the entry; when it is
 # not there yet, run `BUILDER ARG... OUTDIR` first. BUILDER is a program, no shell
 # function (`set -e` would not hold in one here); its standard output goes to
 # standard error. Fails, leaving nothing, when BUILDER fails.
 cache_entry() {
-	local name=$1 key=$2 entry tmp start
+	local name=$1 key=$2 entry
 	shift 2
 	entry=$xl_cache/$name-$key
 	mkdir -p "$xl_cache" || die "cannot create cache directory $xl_cache"
-	(
-		flock 9
-		if [ ! -d "$entry" ]; then
-			rm -rf "$xl_cache/.building-$name"-*
-			tmp=$xl_cache/.building-$name-$key
-			mkdir -p "$tmp"
-			start=$SECONDS
-			"$@" "$tmp" >&2 9>&- || {
-				rm -rf "$tmp"
-				die "building $name failed"
-			}
-			mv "$tmp" "$entry"
-			say "$name built in $((SECONDS - start)) s"
-		fi
-	) 9> "$xl_cache/.lock-$name" || return 1
+	if [ ! -d "$entry" ]; then
+		cache_build "$name" "$key" "$@" || return 1
+	fi
 	touch "$entry"
 	printf '%s\n' "$entry"
 }
