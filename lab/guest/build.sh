@@ -81,7 +81,7 @@ if [ "${1-}" = --build-into ]; then
 	exit
 fi
 # Of the fragment only what counts, so that a better comment costs no rebuild.
-options=$(grep -E '^(# )?CONFIG_' "$fragment")
+options=$(grep -E '^CONFIG_|^# CONFIG_[A-Z0-9_]+ is not set$' "$fragment")
 key=$(cache_key "$package $version" "$(gcc --version | head -n 1)" \
 	"$(ld --version | head -n 1)" "$options" "$here/build.sh")
 cache_entry guest-kernel "$key" "$here/build.sh" --build-into

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
 # Sourced by initramfs.sh and rootfs.sh: what both put into their images.
 
 init_cc=${MUSL_CC:-musl-gcc}
@@ -7,7 +8,7 @@ busybox=/bin/busybox
 # init_inputs: what the images are made of, for cache_key, one a line.
 init_inputs() {
 	command -v "$init_cc" > /dev/null || die "no $init_cc (make deps: package musl-tools)"
-	[ -x $busybox ] || die "no $busybox (make deps: package busybox-static)"
+	[ -x "$busybox" ] || die "no $busybox (make deps: package busybox-static)"
 	printf '%s\n' "$here/init.c" "$here/init.sh" "$busybox" "$("$init_cc" --version | head -n 1)"
 }
 

@@ -28,7 +28,7 @@ build_initramfs() {
 	# Debian's static busybox finds its other programs by itself, so that 270 links,
 	# each of which would cost time at every start, are not needed.
 	mkdir "$tree/bin" "$tree/root"
-	install -m 755 $busybox "$tree/bin/busybox"
+	install -m 755 "$busybox" "$tree/bin/busybox"
 	ln -s busybox "$tree/bin/sh"
 	pack "$tree" "$out/initramfs.cpio"
 	rm -rf "$tree"

@@ -18,8 +18,8 @@ build_rootfs() {
 	chmod 1777 "$tree/tmp"
 	chmod 700 "$tree/root"
 	init_compile "$tree/sbin/init"
-	install -m 755 $busybox "$tree/bin/busybox"
-	for name in $($busybox --list-full); do
+	install -m 755 "$busybox" "$tree/bin/busybox"
+	for name in $("$busybox" --list-full); do
 		case $name in
 		bin/busybox | sbin/init | linuxrc) ;;
 		*) ln -s /bin/busybox "$tree/$name" ;;
