@@ -603,6 +603,24 @@ static void a_monitor_that_does_not_end_is_killed(void **state)
 	assert_int_equal(d.paused, 1); /* meanwhile its guest does not run */
 }
 
+/* As a monitor does that was just asking when the signal came. */
+static int ask_while_ending(int sock, const void *arg)
+{
+	go_to(sock, RUNNING);
+	kill(getppid(), SIGTERM);
+	usleep(100000);
+	CHECK(request(sock, KEEPER_STATE) == 0);
+	return 5;
+}
+
+static void a_monitor_that_is_ending_still_gets_answers(void **state)
+{
+	struct domain d = { 0 };
+
+	assert_int_equal(keep(&d, ask_while_ending, NULL), 5);
+	assert_int_equal(d.asked, 1);
+}
+
 /* A child that stops and goes on sends SIGCHLD, too. */
 static int stop_and_go_on(int sock, const void *arg)
 {
@@ -663,6 +681,7 @@ int main(void)
 		cmocka_unit_test(a_monitor_that_a_signal_killed_is_told),
 		cmocka_unit_test(signals_are_passed_on),
 		cmocka_unit_test(a_monitor_that_does_not_end_is_killed),
+		cmocka_unit_test(a_monitor_that_is_ending_still_gets_answers),
 		cmocka_unit_test(a_stopped_monitor_is_not_a_dead_one),
 	};
 

@@ -25,6 +25,7 @@ struct keeper {
 	int sock, signals;
 	pid_t monitor;
 	enum state state;
+	uint64_t deadline; /* clock_ms: when a monitor that should end is ended; 0: never */
 	bool reaped;
 	int status; /* of the monitor, when reaped */
 };
@@ -161,51 +162,62 @@ static void stop_guest(struct keeper *k)
 	k->state = STATE_PAUSED;
 }
 
-/* One signal; false when it is time to end. */
-static bool take_signal(struct keeper *k)
+/* The monitor has so long from now on, however often it is told to end. */
+static void end_soon(struct keeper *k)
+{
+	if (!k->deadline)
+		k->deadline = clock_ms() + GRACE_MS;
+}
+
+static void take_signal(struct keeper *k)
 {
 	struct signalfd_siginfo s;
 
 	if (read(k->signals, &s, sizeof(s)) != (ssize_t)sizeof(s))
-		return true;
+		return;
 	if (s.ssi_signo != SIGCHLD) {
 		stop_guest(k);
 		kill(k->monitor, (int)s.ssi_signo);
-		return false;
+		end_soon(k);
 	}
 	reap(k, WNOHANG);
-	return !k->reaped;
 }
 
+/* For poll: milliseconds that the monitor has left, or -1. */
+static int time_left(const struct keeper *k)
+{
+	uint64_t now = clock_ms();
+
+	if (!k->deadline)
+		return -1;
+	return now < k->deadline ? (int)(k->deadline - now) : 0;
+}
+
+/*
+ * Until the monitor has ended. Requests are answered to the last: a monitor that is
+ * ending may be waiting for one.
+ */
 static void serve(struct keeper *k)
 {
 	struct pollfd fds[] = {
-		{ .fd = k->sock, .events = POLLIN },
+		/* Without a domain there is nothing to ask for. */
+		{ .fd = k->deadline ? -1 : k->sock, .events = POLLIN },
 		{ .fd = k->signals, .events = POLLIN },
 	};
-	bool go_on = true;
 
-	while (go_on) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+	while (!k->reaped) {
+		int n = poll(fds, ARRAY_SIZE(fds), time_left(k));
+
+		if (n == 0)
+			break;
+		if (n < 0)
 			continue;
 		if (fds[1].revents)
-			go_on = take_signal(k);
-		if (go_on && fds[0].revents)
-			go_on = serve_one(k);
-	}
-}
-
-/* Wait for the monitor to end by itself, then end it. */
-static void end_monitor(struct keeper *k)
-{
-	struct pollfd fd = { .fd = k->signals, .events = POLLIN };
-	uint64_t deadline = clock_ms() + GRACE_MS;
-
-	reap(k, WNOHANG);
-	while (!k->reaped && clock_ms() < deadline) {
-		if (poll(&fd, 1, (int)(deadline - clock_ms()) + 1) > 0)
 			take_signal(k);
-		reap(k, WNOHANG);
+		if (fds[0].revents && !serve_one(k)) {
+			fds[0].fd = -1;
+			end_soon(k);
+		}
 	}
 	if (!k->reaped) {
 		kill(k->monitor, SIGKILL);
@@ -241,10 +253,10 @@ int keeper_run(const struct keeper_ops *ops, void *ctx, int sock, int monitor)
 	hello.rc = k.signals < 0 ?
 			   err_set(&hello.e, -errno, "keeper: signalfd: %s", strerror(errno)) :
 			   ops->create(ctx, &hello.e);
-	if (send_answer(&k, &hello) && hello.rc == 0)
-		serve(&k);
+	if (!send_answer(&k, &hello) || hello.rc < 0)
+		end_soon(&k);
 	/* A monitor that saw its domain vanish would report that as its end. */
-	end_monitor(&k);
+	serve(&k);
 	ops->destroy(ctx);
 	close(k.signals);
 	return exit_status(&k);
