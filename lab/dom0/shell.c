@@ -10,10 +10,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define MARK "#run "
+#define LOCK "/run/lab-shell.lock"
 
 static void remove_empty(void)
 {
@@ -30,9 +32,13 @@ static void remove_empty(void)
 static void enter_group(const char *line)
 {
 	const int length = (int)strcspn(line, "\n");
+	const int lock = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	char name[128];
 	int fd;
 
+	/* A group that we have made and not entered yet is empty, too. */
+	if (lock < 0 || flock(lock, LOCK_EX))
+		err(126, LOCK);
 	if (chdir("/sys/fs/cgroup"))
 		err(126, "/sys/fs/cgroup");
 	remove_empty();
@@ -44,6 +50,7 @@ static void enter_group(const char *line)
 	if (fd < 0 || write(fd, "0", 1) != 1)
 		err(126, "%s", name);
 	close(fd);
+	close(lock);
 }
 
 int main(int argc, char **argv)
