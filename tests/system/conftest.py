@@ -10,18 +10,25 @@ import pytest
 from lab import ROOT, Lab, Monitor, entry
 
 
+def tool(directory, name):
+    """A program of tools/, built with the patched Xen's headers."""
+    xen = pathlib.Path((ROOT / "build" / "xen").read_text().strip())
+    subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-D__XEN_TOOLS__", "-O2",
+                    f"-I{ROOT}", "-isystem", xen / "include", "-o", directory / name,
+                    ROOT / "tests/system/tools" / f"{name}.c", "-lxencall",
+                    "-lxenforeignmemory", "-lxenevtchn", "-lxentoolcore"], check=True)
+    return directory / name
+
+
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
     """What every dom0 gets, as `--put` arguments of the lab."""
-    xen = pathlib.Path((ROOT / "build" / "xen").read_text().strip())
-    domains = tmp_path_factory.mktemp("tools") / "domains"
-    subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-D__XEN_TOOLS__", "-O2",
-                    "-isystem", xen / "include", "-o", domains,
-                    ROOT / "tests/system/tools/domains.c", "-lxencall"], check=True)
     variant = os.environ.get("VARIANT", "release")
+    tools = tmp_path_factory.mktemp("tools")
     put = {
         ROOT / "build" / variant / "xenolith": "/bin/xenolith",
-        domains: "/bin/domains",
+        tool(tools, "domains"): "/bin/domains",
+        tool(tools, "hvabi"): "/bin/hvabi",
         entry("lab/guest/build.sh") / "vmlinux": "/guest/vmlinux",
         entry("lab/guest/initramfs.sh") / "initramfs.cpio": "/guest/initramfs.cpio",
     }
@@ -34,7 +41,7 @@ def lab(files):
         yield lab
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def unpatched(files):
     with Lab("unpatched", "--unpatched", *files) as lab:
         yield lab

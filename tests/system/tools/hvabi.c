@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "tests/system/hvcall.h"
+#include "tests/system/tools/hvcall.h"
 
 static uint64_t test_features(uint32_t domid)
 {

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hypervisor-patches/ promise, asked of the hypervisor without the monitor."""
+
+import re
+
+# Every feature that the series brings must be there (XENOLITH_FEAT_*).
+FEATURES = "0xf"
+
+
+def test_every_private_operation_keeps_its_word(lab, nothing_left):
+    done = lab.run(f"hvabi {FEATURES}", timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+    assert not re.findall(r"^not ok", done.stdout, re.M), done.stdout
+    assert len(re.findall(r"^ok", done.stdout, re.M)) > 60, done.stdout
+
+
+def test_an_unpatched_hypervisor_fails_it(unpatched):
+    done = unpatched.run(f"hvabi {FEATURES}", timeout=120, check=False)
+    assert done.returncode != 0, done.stdout
+    assert unpatched.domains()[0] == {}
