@@ -8,38 +8,27 @@
 
 #include <xen/xen.h>
 
-#include <xen/domctl.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
-#include <xen/memory.h>
 #include <xen/sched.h>
-#include <xen/version.h>
-#include <xencall.h>
 #include <xenevtchn.h>
 
+#include "vmm/hv/xen_calls.h"
 #include "vmm/hv/xen_dmop.h"
+#include "vmm/hv/xen_ram.h"
 #include "vmm/hv/xen_vcpu.h"
-#include "vmm/lib/gmem.h"
 #include "vmm/lib/log.h"
 
-#define EXTENT_ORDER_2M 9
-/* Extents a hypercall: a page of frame numbers. */
-#define EXTENTS_MAX 512
-/* Beyond RAM: what the guest kernel may ask to have mapped for itself. */
-#define EXTRA_KIB 256
 /* Event channels: per vCPU an ioreq port of ours and the guest's timer and IPIs. */
 #define EVTCHNS_BASE 64
 #define EVTCHNS_PER_VCPU 16
 
 struct xen_builder {
-	xencall_handle *call;
+	struct xen_calls calls;
 	xenevtchn_handle *evtchn; /* its death is the domain's: the lifeline */
 	struct xen_dmop dmop;
 	/* In memory that the hypervisor can reach. */
-	struct xen_domctl *domctl;
 	struct xen_vcpu_context *vcpu;
-	xen_pfn_t *extents;
-	struct xen_memory_reservation *reservation;
 	struct xen_hvm_param *param;
 
 	bool exists;
@@ -50,35 +39,15 @@ struct xen_builder {
 
 /* ---- hypercalls ---- */
 
+/* A domctl on our domain, to be filled in. */
 static struct xen_domctl *begin(struct xen_builder *b)
 {
-	memset(b->domctl, 0, sizeof(*b->domctl));
-	b->domctl->domain = (domid_t)b->info.domid;
-	return b->domctl;
+	return xen_calls_domctl(&b->calls, b->info.domid);
 }
 
 static int domctl(struct xen_builder *b, uint32_t cmd, const char *name, struct err *e)
 {
-	int rc;
-
-	b->domctl->cmd = cmd;
-	b->domctl->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-	b->info.hypercalls++;
-	rc = xencall1(b->call, __HYPERVISOR_domctl, (uint64_t)(uintptr_t)b->domctl);
-	if (rc >= 0)
-		return 0;
-	rc = -errno;
-	return err_set(e, rc, "domain %u: %s: %s", b->info.domid, name, strerror(-rc));
-}
-
-static long memory_op(struct xen_builder *b, unsigned op)
-{
-	long rc;
-
-	b->info.hypercalls++;
-	rc = xencall2L(b->call, __HYPERVISOR_memory_op, op,
-		       (uint64_t)(uintptr_t)b->reservation);
-	return rc < 0 ? -errno : rc;
+	return xen_calls_do(&b->calls, cmd, name, e);
 }
 
 /* ---- creating ---- */
@@ -97,7 +66,7 @@ static int create_domain(struct xen_builder *b, uint32_t emulation, struct err *
 	c->arch.emulation_flags = emulation;
 	rc = domctl(b, XEN_DOMCTL_createdomain, "create", e);
 	if (rc == 0) {
-		b->info.domid = b->domctl->domain;
+		b->info.domid = b->calls.domctl->domain;
 		b->exists = true;
 	}
 	return rc;
@@ -179,12 +148,10 @@ static int make_shell(struct xen_builder *b, struct err *e)
 	b->param->domid = (domid_t)b->info.domid;
 	b->param->index = HVM_PARAM_TRIPLE_FAULT_REASON;
 	b->param->value = SHUTDOWN_watchdog;
-	b->info.hypercalls++;
-	rc = xencall2(b->call, __HYPERVISOR_hvm_op, HVMOP_set_param,
-		      (uint64_t)(uintptr_t)b->param);
+	rc = xen_calls_hvm_op(&b->calls, HVMOP_set_param, b->param);
 	if (rc < 0)
-		return err_set(e, -errno, "domain %u: setting the triple fault reason: %s",
-			       b->info.domid, strerror(errno));
+		return err_set(e, rc, "domain %u: setting the triple fault reason: %s",
+			       b->info.domid, strerror(-rc));
 	return 0;
 }
 
@@ -230,96 +197,6 @@ static int remake(struct xen_builder *b, unsigned vcpus, struct err *e)
 	return rc;
 }
 
-/* ---- memory ---- */
-
-/* Reserve the pages first, so that a guest that does not fit takes none away. */
-static int claim(struct xen_builder *b, uint64_t pages, uint64_t ram, struct err *e)
-{
-	long rc;
-
-	memset(b->reservation, 0, sizeof(*b->reservation));
-	b->reservation->nr_extents = pages;
-	b->reservation->domid = (domid_t)b->info.domid;
-	rc = memory_op(b, XENMEM_claim_pages);
-	/* Only a control domain may claim. */
-	if (rc == -EPERM || rc == -ENOSYS)
-		return 0;
-	if (rc < 0)
-		return err_set(e, -ENOMEM, "the host has not enough free memory for %llu MiB",
-			       (unsigned long long)(ram / MIB));
-	return 0;
-}
-
-/* `n` extents of one order from `gfn` on; how many there are now, or -errno. */
-static long populate_some(struct xen_builder *b, uint64_t gfn, unsigned n, unsigned order)
-{
-	for (unsigned i = 0; i < n; i++)
-		b->extents[i] = gfn + ((uint64_t)i << order);
-	memset(b->reservation, 0, sizeof(*b->reservation));
-	set_xen_guest_handle(b->reservation->extent_start, b->extents);
-	b->reservation->nr_extents = n;
-	b->reservation->extent_order = order;
-	b->reservation->domid = (domid_t)b->info.domid;
-	return memory_op(b, XENMEM_populate_physmap);
-}
-
-static int populate_pages(struct xen_builder *b, uint64_t gfn, uint64_t n)
-{
-	long done = populate_some(b, gfn, (unsigned)n, 0);
-
-	if (done < 0)
-		return (int)done;
-	return (uint64_t)done == n ? 0 : -ENOMEM;
-}
-
-/* RAM from `gfn` on: 2 MiB extents, or single pages where there are none left. */
-static int populate_range(struct xen_builder *b, uint64_t gfn, uint64_t pages)
-{
-	const uint64_t chunk = UINT64_C(1) << EXTENT_ORDER_2M;
-
-	while (pages >= chunk) {
-		unsigned n = (unsigned)min_size(pages / chunk, EXTENTS_MAX);
-		long done = populate_some(b, gfn, n, EXTENT_ORDER_2M);
-
-		if (done == (long)n) {
-			gfn += n * chunk;
-			pages -= n * chunk;
-			continue;
-		}
-		if (done < 0)
-			return (int)done;
-		gfn += (uint64_t)done * chunk;
-		pages -= (uint64_t)done * chunk;
-		done = populate_pages(b, gfn, chunk);
-		if (done < 0)
-			return (int)done;
-		gfn += chunk;
-		pages -= chunk;
-	}
-	return pages ? populate_pages(b, gfn, pages) : 0;
-}
-
-static int populate(struct xen_builder *b, uint64_t ram, struct err *e)
-{
-	struct gmem layout;
-	int rc;
-
-	gmem_init(&layout, ram, NULL, NULL);
-	begin(b)->u.max_mem.max_memkb = ram / KIB + EXTRA_KIB;
-	rc = domctl(b, XEN_DOMCTL_max_mem, "max_mem", e);
-	if (rc == 0)
-		rc = claim(b, ram / PAGE_BYTES, ram, e);
-	if (rc < 0)
-		return rc;
-	rc = populate_range(b, 0, layout.low / PAGE_BYTES);
-	if (rc == 0)
-		rc = populate_range(b, GMEM_HOLE_END / PAGE_BYTES, layout.high / PAGE_BYTES);
-	if (rc < 0)
-		return err_set(e, rc, "the host has not enough free memory for %llu MiB (%s)",
-			       (unsigned long long)(ram / MIB), strerror(-rc));
-	return 0;
-}
-
 /* ---- the keeper's operations ---- */
 
 static int builder_create(void *ctx, struct err *e)
@@ -345,7 +222,7 @@ static int builder_shape(void *ctx, unsigned vcpus, uint64_t ram, struct err *e)
 	if (rc < 0)
 		return rc;
 	b->populated = true;
-	rc = populate(b, ram, e);
+	rc = xen_ram_populate(&b->calls, b->info.domid, ram, e);
 	if (rc < 0 && remake(b, vcpus, &again) < 0)
 		log_error("keeper", "%s", again.text);
 	return rc;
@@ -394,15 +271,18 @@ static int builder_state(void *ctx, bool *shut_down, uint32_t *reason, struct er
 	rc = domctl(b, XEN_DOMCTL_getdomaininfo, "getdomaininfo", e);
 	if (rc < 0)
 		return rc;
-	*shut_down = b->domctl->u.getdomaininfo.flags & XEN_DOMINF_shutdown;
-	*reason = b->domctl->u.getdomaininfo.flags >> XEN_DOMINF_shutdownshift &
+	*shut_down = b->calls.domctl->u.getdomaininfo.flags & XEN_DOMINF_shutdown;
+	*reason = b->calls.domctl->u.getdomaininfo.flags >> XEN_DOMINF_shutdownshift &
 		  XEN_DOMINF_shutdownmask;
 	return 0;
 }
 
 static void builder_info(void *ctx, struct keeper_info *out)
 {
-	*out = ((struct xen_builder *)ctx)->info;
+	struct xen_builder *b = ctx;
+
+	*out = b->info;
+	out->hypercalls = b->calls.made;
 }
 
 static void builder_destroy(void *ctx)
@@ -423,10 +303,8 @@ const struct keeper_ops xen_builder_ops = {
 
 /* ---- opening ---- */
 
-static int open_failed(const char *path, struct err *e)
+static int open_failed(int rc, const char *path, struct err *e)
 {
-	int rc = -errno;
-
 	if (rc == -ENOENT || rc == -ENXIO || rc == -ENODEV)
 		return err_set(e, rc,
 			       "%s: %s: this is not a Xen domain, or its driver is not "
@@ -441,13 +319,12 @@ static int open_failed(const char *path, struct err *e)
 /* A domctl that changes nothing tells whether we speak the hypervisor's language. */
 static int check_version(struct xen_builder *b, struct err *e)
 {
-	int version = xencall2(b->call, __HYPERVISOR_xen_version, XENVER_version, 0);
+	int version = xen_calls_version(&b->calls);
 	struct err why;
 	int rc;
 
-	b->info.hypercalls++;
 	if (version < 0)
-		return err_set(e, -errno, "asking for Xen's version: %s", strerror(errno));
+		return err_set(e, version, "asking for Xen's version: %s", strerror(-version));
 	b->info.version = (uint32_t)version;
 	begin(b)->domain = DOMID_SELF;
 	rc = domctl(b, XEN_DOMCTL_getdomaininfo, "getdomaininfo", &why);
@@ -465,12 +342,9 @@ static int check_version(struct xen_builder *b, struct err *e)
 
 static int alloc_buffers(struct xen_builder *b, struct err *e)
 {
-	b->domctl = xencall_alloc_buffer(b->call, sizeof(*b->domctl));
-	b->vcpu = xencall_alloc_buffer(b->call, sizeof(*b->vcpu));
-	b->extents = xencall_alloc_buffer(b->call, EXTENTS_MAX * sizeof(*b->extents));
-	b->reservation = xencall_alloc_buffer(b->call, sizeof(*b->reservation));
-	b->param = xencall_alloc_buffer(b->call, sizeof(*b->param));
-	if (!b->domctl || !b->vcpu || !b->extents || !b->reservation || !b->param)
+	b->vcpu = xencall_alloc_buffer(b->calls.handle, sizeof(*b->vcpu));
+	b->param = xencall_alloc_buffer(b->calls.handle, sizeof(*b->param));
+	if (!b->vcpu || !b->param)
 		return err_set(e, -ENOMEM, "hypercall buffers: %s", strerror(ENOMEM));
 	return 0;
 }
@@ -483,15 +357,11 @@ int xen_builder_open(struct xen_builder **out, struct err *e)
 	if (!b)
 		return err_set(e, -ENOMEM, "keeper: out of memory");
 	xen_dmop_init(&b->dmop);
-	b->call = xencall_open(NULL, 0);
-	if (!b->call) {
-		rc = open_failed("/dev/xen/privcmd", e);
-		goto out_close;
-	}
-	rc = xen_dmop_open(&b->dmop);
+	rc = xen_calls_open(&b->calls);
+	if (rc == 0)
+		rc = xen_dmop_open(&b->dmop);
 	if (rc < 0) {
-		errno = -rc;
-		rc = open_failed("/dev/xen/privcmd", e);
+		rc = open_failed(rc, "/dev/xen/privcmd", e);
 		goto out_close;
 	}
 	rc = alloc_buffers(b, e);
@@ -511,13 +381,10 @@ void xen_builder_close(struct xen_builder *b)
 {
 	destroy_domain(b);
 	xen_dmop_close(&b->dmop);
-	if (b->call) {
-		xencall_free_buffer(b->call, b->domctl);
-		xencall_free_buffer(b->call, b->vcpu);
-		xencall_free_buffer(b->call, b->extents);
-		xencall_free_buffer(b->call, b->reservation);
-		xencall_free_buffer(b->call, b->param);
-		xencall_close(b->call);
+	if (b->calls.handle) {
+		xencall_free_buffer(b->calls.handle, b->vcpu);
+		xencall_free_buffer(b->calls.handle, b->param);
 	}
+	xen_calls_close(&b->calls);
 	free(b);
 }
