@@ -231,7 +231,11 @@ static void close_image(int *fd)
 int vm_set_boot(struct vm *vm, const struct boot_source *b, struct err *e)
 {
 	int kernel, initrd = -1;
+	struct cmdline unused;
+	int rc = cmdline_build(&unused, b->has_boot_args ? b->boot_args : NULL, false, e);
 
+	if (rc < 0)
+		return rc;
 	kernel = open_image(b->kernel_image_path);
 	if (kernel < 0)
 		return err_set(e, -errno,
@@ -240,8 +244,7 @@ int vm_set_boot(struct vm *vm, const struct boot_source *b, struct err *e)
 	if (b->has_initrd) {
 		initrd = open_image(b->initrd_path);
 		if (initrd < 0) {
-			int rc = -errno;
-
+			rc = -errno;
 			close(kernel);
 			return err_set(e, rc,
 				       "The initrd file cannot be opened due to invalid path or "

@@ -63,7 +63,7 @@ void vm_destroy(struct vm *vm);
 /*
  * Replace the machine's configuration, or the boot source, before the start. What was
  * prepared with the old one is dropped; preparation goes on in the background.
- * vm_set_boot opens the files and fails when they cannot be opened.
+ * vm_set_boot checks the arguments and opens the files, and fails when it cannot.
  */
 void vm_set_machine(struct vm *vm, const struct machine_config *m);
 MUST_CHECK int vm_set_boot(struct vm *vm, const struct boot_source *b, struct err *e);

@@ -156,7 +156,8 @@ def test_longest_command_line(xenolith, kernel):
     ("x" * 2048, "boot_args: 2048 bytes"), ("a\nb", "boot_args: byte 1"),
     ("\x7f", "boot_args: byte 0"), ("quiet \u00e9", "boot_args: byte 6")])
 def test_bad_command_line(vm, kernel, args, expected):
-    refused(vm, kernel, expected, boot_args=args)
+    fault = refused(vm, kernel, expected, boot_args=args)
+    assert fault.startswith("Boot source error: ")  # at once, not at the start
     boots(vm, kernel)
 
 
