@@ -56,7 +56,7 @@ class Lab:
                         check=check)
         return done.stdout if check else done
 
-    def popen(self, line, timeout=120, **kwargs):
+    def popen(self, line, timeout=600, **kwargs):
         return subprocess.Popen([LAB, "run", "--timeout", str(timeout), line], env=self.env,
                                 **kwargs)
 
