@@ -9,15 +9,8 @@
 #include "api/server.h"
 #include "vmm/lib/config.h"
 
-/* A flag's value, or NULL for flags that have none. */
+/* Check a flag's value and remember it. */
 typedef int (*flag_handler)(struct options *o, const char *value, struct err *e);
-
-static int set_api_sock(struct options *o, const char *value, struct err *e)
-{
-	(void)e;
-	o->api_sock = value;
-	return 0;
-}
 
 static int set_id(struct options *o, const char *value, struct err *e)
 {
@@ -26,20 +19,6 @@ static int set_id(struct options *o, const char *value, struct err *e)
 			       "Invalid instance ID '%s': 1 to %d letters, digits and '-'",
 			       value, CONFIG_ID_MAX);
 	o->id = value;
-	return 0;
-}
-
-static int set_config_file(struct options *o, const char *value, struct err *e)
-{
-	(void)e;
-	o->config_file = value;
-	return 0;
-}
-
-static int set_log_path(struct options *o, const char *value, struct err *e)
-{
-	(void)e;
-	o->log_path = value;
 	return 0;
 }
 
@@ -84,71 +63,34 @@ static int set_body_max(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
-static int set_no_api(struct options *o, const char *value, struct err *e)
-{
-	(void)value;
-	(void)e;
-	o->no_api = true;
-	return 0;
-}
-
-static int set_boot_timer(struct options *o, const char *value, struct err *e)
-{
-	(void)value;
-	(void)e;
-	o->boot_timer = true;
-	return 0;
-}
-
-static int set_plain_boot_args(struct options *o, const char *value, struct err *e)
-{
-	(void)value;
-	(void)e;
-	o->plain_boot_args = true;
-	return 0;
-}
-
-static int set_version(struct options *o, const char *value, struct err *e)
-{
-	(void)value;
-	(void)e;
-	o->version = true;
-	return 0;
-}
-
-static int set_help(struct options *o, const char *value, struct err *e)
-{
-	(void)value;
-	(void)e;
-	o->help = true;
-	return 0;
-}
-
 static const struct flag {
 	const char *name;
 	const char *value; /* what to call it in the help; NULL: the flag stands alone */
-	flag_handler set;
+	flag_handler set; /* NULL: just remember it, at `at` in struct options */
+	size_t at; /* a string, or a bool for flags that stand alone */
 	const char *help;
 } flags[] = {
-	{ "--api-sock", "PATH", set_api_sock,
+	{ "--api-sock", "PATH", NULL, offsetof(struct options, api_sock),
 	  "Unix socket of the API [" OPTIONS_API_SOCK_DEFAULT "]" },
-	{ "--id", "ID", set_id,
+	{ "--id", "ID", set_id, 0,
 	  "name of this instance: letters, digits, '-' [" OPTIONS_ID_DEFAULT "]" },
-	{ "--config-file", "FILE", set_config_file,
+	{ "--config-file", "FILE", NULL, offsetof(struct options, config_file),
 	  "configure from a JSON file (the form of GET /vm/config) and start" },
-	{ "--no-api", NULL, set_no_api, "serve no API; needs --config-file" },
-	{ "--serial", "WHERE", set_serial,
+	{ "--no-api", NULL, NULL, offsetof(struct options, no_api),
+	  "serve no API; needs --config-file" },
+	{ "--serial", "WHERE", set_serial, 0,
 	  "the guest's serial port: stdio, none, file:PATH, unix:PATH [stdio]" },
-	{ "--boot-timer", NULL, set_boot_timer,
+	{ "--boot-timer", NULL, NULL, offsetof(struct options, boot_timer),
 	  "log when the guest writes 123 to address 0xc0000000" },
-	{ "--plain-boot-args", NULL, set_plain_boot_args,
+	{ "--plain-boot-args", NULL, NULL, offsetof(struct options, plain_boot_args),
 	  "add nothing to boot_args on the kernel's command line" },
-	{ "--log-path", "FILE", set_log_path, "log to a file or FIFO [standard error]" },
-	{ "--level", "LEVEL", set_level, "Off, Error, Warn, Info or Debug [Info]" },
-	{ "--http-api-max-payload-size", "BYTES", set_body_max,
+	{ "--log-path", "FILE", NULL, offsetof(struct options, log_path),
+	  "log to a file or FIFO [standard error]" },
+	{ "--level", "LEVEL", set_level, 0, "Off, Error, Warn, Info or Debug [Info]" },
+	{ "--http-api-max-payload-size", "BYTES", set_body_max, 0,
 	  "longest request body accepted [51200]" },
-	{ "--version", NULL, set_version, "print the version" },
-	{ "--help", NULL, set_help, "print this" },
+	{ "--version", NULL, NULL, offsetof(struct options, version), "print the version" },
+	{ "--help", NULL, NULL, offsetof(struct options, help), "print this" },
 };
 
 static const struct flag *find_flag(const char *name)
@@ -182,7 +124,13 @@ static int parse_one(struct options *o, int argc, char *const *argv, int *i, uns
 		value = argv[++*i];
 	}
 	++*i;
-	return f->set(o, value, e);
+	if (f->set)
+		return f->set(o, value, e);
+	if (f->value)
+		memcpy((char *)o + f->at, &value, sizeof(value));
+	else
+		memcpy((char *)o + f->at, &(bool){ true }, sizeof(bool));
+	return 0;
 }
 
 int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
