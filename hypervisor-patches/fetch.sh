@@ -27,20 +27,24 @@ known=$(sed -n 's/^version=//p' "$here/BASE")
 
 [ -r "$keyring" ] || die "$keyring is missing: install debian-archive-keyring"
 
-# mirror LABEL DEFAULT: where this machine's apt gets Debian's LABEL archive from.
+# mirror LABEL NAME: where this machine's apt gets Debian's LABEL archive from; before
+# the first `apt-get update` its label is not known, but what its address ends with is.
 mirror() {
 	local uri
 	uri=$(apt-get indextargets --format '$(SITE)' 'Origin: Debian' \
 		"Label: $1" 2> /dev/null | head -n 1) || uri=
+	[ -n "$uri" ] || uri=$(find /etc/apt/sources.list* -type f -exec cat {} + |
+		sed -nE 's/^(URIs:|deb(-src)?( \[[^]]*\])?)[[:space:]]+//p' |
+		grep -oE 'https?://[^ ]+' | grep -m 1 "/$2/*\$") || uri=
 	case $uri in
 	http://*|https://*) echo "${uri%/}" ;;
-	*) echo "$2" ;;
+	*) die "apt has no source for Debian's archive '$2': name one in $3" ;;
 	esac
 }
 
-main=${XENOLITH_MIRROR:-$(mirror Debian http://deb.debian.org/debian)}
-security=${XENOLITH_MIRROR_SECURITY:-$(mirror Debian-Security \
-	http://deb.debian.org/debian-security)}
+main=${XENOLITH_MIRROR:-$(mirror Debian debian XENOLITH_MIRROR)}
+security=${XENOLITH_MIRROR_SECURITY:-$(mirror Debian-Security debian-security \
+	XENOLITH_MIRROR_SECURITY)}
 
 apt=$(mktemp -d)
 trap 'rm -rf "$apt"' EXIT
