@@ -298,7 +298,6 @@ int vm_start(struct vm *vm, struct err *e)
 	rc = vm->hv->ops->start(vm->hv, &entry, e);
 	if (rc < 0)
 		return rc;
-	vm->start_done_ns = clock_ns();
 	vm->state = INSTANCE_RUNNING;
 	close_image(&vm->kernel_fd);
 	close_image(&vm->initrd_fd);

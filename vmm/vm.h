@@ -48,7 +48,7 @@ struct vm {
 	struct serial *serial;
 	struct log_guest guest_log;
 
-	uint64_t start_request_ns, start_done_ns;
+	uint64_t start_request_ns;
 	bool ended;
 	enum exit_code exit_code; /* valid once ended */
 };

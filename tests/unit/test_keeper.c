@@ -29,7 +29,7 @@ struct domain {
 	uint64_t ram;
 	uint32_t ip, start_info;
 	int create_rc, shape_rc, start_rc, pause_rc, resume_rc, state_rc;
-	bool shut_down;
+	bool shut_down, lost;
 	uint32_t reason;
 };
 
@@ -95,7 +95,8 @@ static void stub_info(void *ctx, struct keeper_info *out)
 				     .profile = KEEPER_FULL_HVM,
 				     .version = 4u << 16 | 20,
 				     .hypercalls = d->created + d->shaped,
-				     .start_ns = 99 };
+				     .start_ns = 99,
+				     .lost = d->lost };
 }
 
 static void stub_destroy(void *ctx)
@@ -398,6 +399,25 @@ static int shape_fails(int sock, const void *arg)
 	return 0;
 }
 
+static int shape_loses_the_domain(int sock, const void *arg)
+{
+	const struct keeper_request q = good(KEEPER_SHAPE);
+
+	(void)answer(sock);
+	(void)!send(sock, &q, sizeof(q), MSG_NOSIGNAL);
+	return sleep_on();
+}
+
+/* At once: its handles are restricted to a domid that may be somebody else's now. */
+static void a_monitor_whose_domain_is_lost_is_killed(void **state)
+{
+	struct domain d = { .shape_rc = -EEXIST, .lost = true };
+	uint64_t start = clock_ms();
+
+	assert_int_equal(keep(&d, shape_loses_the_domain, NULL), EXIT_HOST_ERROR);
+	assert_in_range(clock_ms() - start, 0, 900);
+}
+
 static void a_failed_shape_leaves_a_shell(void **state)
 {
 	struct domain d = { .shape_rc = -ENOMEM };
@@ -672,6 +692,7 @@ int main(void)
 		cmocka_unit_test(answers_carry_the_domain_and_its_end),
 		cmocka_unit_test(a_shell_that_cannot_be_made_is_told),
 		cmocka_unit_test(a_failed_shape_leaves_a_shell),
+		cmocka_unit_test(a_monitor_whose_domain_is_lost_is_killed),
 		cmocka_unit_test(a_failed_start_can_be_tried_again),
 		cmocka_unit_test(a_failed_pause_or_resume_changes_nothing),
 		cmocka_unit_test(a_request_of_another_size_ends_it),

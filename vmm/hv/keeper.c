@@ -26,12 +26,29 @@ struct keeper {
 	pid_t monitor;
 	enum state state;
 	uint64_t deadline; /* clock_ms: when a monitor that should end is ended; 0: never */
+	bool lost; /* the domain: then the monitor was ended at once */
 	bool reaped;
 	int status; /* of the monitor, when reaped */
 };
 
 typedef int (*request_handler)(struct keeper *k, const struct keeper_request *q,
 			       struct keeper_answer *a);
+
+/*
+ * The monitor's handles reach whoever has our domid, which nobody keeps for us while
+ * there is no domain.
+ */
+static void end_if_lost(struct keeper *k, const char *why)
+{
+	struct keeper_info info = { 0 };
+
+	k->ops->info(k->ctx, &info);
+	if (!info.lost)
+		return;
+	k->lost = true;
+	kill(k->monitor, SIGKILL);
+	log_error("keeper", "the domain is lost: %s", why);
+}
 
 static int do_shape(struct keeper *k, const struct keeper_request *q, struct keeper_answer *a)
 {
@@ -44,6 +61,8 @@ static int do_shape(struct keeper *k, const struct keeper_request *q, struct kee
 			       (unsigned long long)q->ram);
 	rc = k->ops->shape(k->ctx, q->vcpus, q->ram, &a->e);
 	k->state = rc == 0 ? STATE_SHAPED : STATE_SHELL;
+	if (rc < 0)
+		end_if_lost(k, a->e.text);
 	return rc;
 }
 
@@ -227,7 +246,7 @@ static void serve(struct keeper *k)
 
 static int exit_status(const struct keeper *k)
 {
-	if (!k->reaped)
+	if (!k->reaped || k->lost)
 		return EXIT_HOST_ERROR;
 	if (WIFSIGNALED(k->status)) {
 		log_error("keeper", "the monitor was ended by signal %d", WTERMSIG(k->status));

@@ -49,6 +49,7 @@ struct keeper_answer {
 
 struct keeper_info {
 	uint32_t domid;
+	bool lost; /* there is no domain, so the domid may become somebody else's */
 	enum keeper_profile profile;
 	uint32_t version;
 	uint64_t hypercalls;
@@ -59,7 +60,10 @@ struct keeper_info {
 struct keeper_ops {
 	/* Make an empty domain with one vCPU. */
 	int (*create)(void *ctx, struct err *e);
-	/* Give it `vcpus` and `ram`; on failure it is an empty shell again. */
+	/*
+	 * Give it `vcpus` and `ram`; on failure it is an empty shell again, or lost. Lost
+	 * is the end: the monitor's handles must not outlive our hold on the domid.
+	 */
 	int (*shape)(void *ctx, unsigned vcpus, uint64_t ram, struct err *e);
 	int (*start)(void *ctx, uint32_t ip, uint32_t start_info, struct err *e);
 	int (*pause)(void *ctx, struct err *e);

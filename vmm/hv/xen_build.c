@@ -183,17 +183,13 @@ static void destroy_domain(struct xen_builder *b)
  */
 static int remake(struct xen_builder *b, unsigned vcpus, struct err *e)
 {
-	uint32_t domid = b->info.domid;
 	int rc;
 
 	destroy_domain(b);
 	b->vcpus = vcpus;
-	b->info.domid = domid;
 	rc = make_shell(b, e);
 	if (rc < 0)
 		destroy_domain(b);
-	else if (b->info.domid != domid)
-		return err_set(e, -EBUSY, "domain %u came back as %u", domid, b->info.domid);
 	return rc;
 }
 
@@ -283,6 +279,7 @@ static void builder_info(void *ctx, struct keeper_info *out)
 
 	*out = b->info;
 	out->hypercalls = b->calls.made;
+	out->lost = !b->exists;
 }
 
 static void builder_destroy(void *ctx)
