@@ -15,6 +15,10 @@ enum action_kind {
 	ACTION_PUT_MACHINE_CONFIG,
 	ACTION_PATCH_MACHINE_CONFIG,
 	ACTION_PUT_BOOT_SOURCE,
+	ACTION_PUT_DRIVE,
+	ACTION_PATCH_DRIVE,
+	ACTION_PUT_NET,
+	ACTION_PATCH_NET,
 	ACTION_GET_VM_CONFIG,
 	ACTION_INSTANCE_START,
 	ACTION_SEND_CTRL_ALT_DEL,
@@ -29,6 +33,10 @@ struct action {
 	union {
 		struct machine_update machine;
 		struct boot_source boot;
+		struct drive_config drive;
+		struct drive_update drive_update;
+		struct net_config net;
+		struct net_update net_update;
 	} u;
 };
 

@@ -64,13 +64,13 @@ static void indirect_io(struct vm *vm, const struct hv_io *io)
 	}
 }
 
-static void on_io(void *ctx, struct hv_io *io)
+static bool on_io(void *ctx, struct hv_io *io)
 {
 	struct vm *vm = ctx;
 
 	if (io->size != 1 && io->size != 2 && io->size != 4 && io->size != 8) {
 		io->data = UINT64_MAX;
-		return;
+		return true;
 	}
 	if (io->indirect)
 		indirect_io(vm, io);
@@ -78,6 +78,7 @@ static void on_io(void *ctx, struct hv_io *io)
 		bus_write(&vm->bus, bus_space(io), io->addr, io->size, io->data);
 	else
 		io->data = bus_read(&vm->bus, bus_space(io), io->addr, io->size);
+	return true;
 }
 
 /* ---- its end ---- */

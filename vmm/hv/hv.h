@@ -20,6 +20,8 @@
 
 struct hv; /* the implementation's */
 
+#define HV_PAGES_MAX 32
+
 struct hv_shape {
 	unsigned vcpus; /* 1..32 */
 	uint64_t ram; /* bytes, a multiple of 1 MiB, laid out as gmem.h says */
@@ -46,6 +48,7 @@ struct hv_io {
 	bool indirect; /* data is not in `data` but in guest memory at `data` */
 	bool backwards; /* REP with DF set: addresses go down */
 	uint8_t size; /* 1, 2, 4 or 8 */
+	uint8_t vcpu; /* whose access it is: 0..31 */
 	uint32_t count;
 	uint64_t addr;
 	uint64_t data; /* value written, or to be returned; or a gpa */
@@ -62,10 +65,12 @@ enum hv_end {
 /* Who is told what the guest does; called from loop_turn. */
 struct hv_listener {
 	/*
-	 * One access of the guest. Do it, put what a direct read returns into io->data;
-	 * the vCPU goes on when this returns.
+	 * One access of the guest. Do it, put what a direct read returns into io->data. The
+	 * vCPU goes on when this returns true; after false it waits for hv_ops.go_on.
 	 */
-	void (*io)(void *ctx, struct hv_io *io);
+	bool (*io)(void *ctx, struct hv_io *io);
+	/* The guest gave pages back to the hypervisor. May be NULL. */
+	void (*invalidate)(void *ctx);
 	void (*ended)(void *ctx, enum hv_end end);
 	/* The domain, or the process that keeps it, is gone. */
 	void (*lost)(void *ctx, const char *why);
@@ -90,11 +95,23 @@ struct hv_ops {
 	int (*shape)(struct hv *hv, const struct hv_shape *s, const struct hv_range *ranges,
 		     unsigned n, struct err *e);
 
-	/* Copy to or from the guest's RAM; the range was checked by gmem. */
+	/* Copy to or from the guest's RAM, or map it; the range was checked by gmem. */
 	struct gmem_ops mem;
+
+	/*
+	 * Register pages: put `n` pages (1..HV_PAGES_MAX) of memory at `at` (of a page,
+	 * inside a registered range), which the guest reads without an exit and whose
+	 * writes are reported to the listener as before. *out is where they are here,
+	 * contiguous, zeroed, until the next shape or close. After shape, before start,
+	 * once. -EOPNOTSUPP where that cannot be had: accesses are all reported then.
+	 */
+	int (*pages)(struct hv *hv, gpa_t at, unsigned n, void **out, struct err *e);
 
 	/* Set the first vCPU and let it run. Only after shape, once. */
 	int (*start)(struct hv *hv, const struct hv_entry *entry, struct err *e);
+
+	/* The write that listener.io left unanswered (false) is done: let the vCPU go on. */
+	void (*go_on)(struct hv *hv, unsigned vcpu);
 
 	/* Idempotent while the guest runs. */
 	int (*pause)(struct hv *hv, struct err *e);

@@ -41,10 +41,95 @@ struct boot_source {
 	char boot_args[CONFIG_BOOT_ARGS_MAX + 1];
 };
 
+/* A bucket with size 0 or refill_time_ms 0 does not limit. */
+struct token_bucket_config {
+	bool present;
+	bool has_one_time_burst;
+	uint64_t size; /* bytes or operations */
+	uint64_t one_time_burst;
+	uint64_t refill_time_ms;
+};
+
+struct rate_limiter_config {
+	bool present;
+	struct token_bucket_config bandwidth, ops;
+};
+
+/* One of the drives, 1..32 of them and network interfaces together. */
+#define CONFIG_DEVICES_MAX 32
+#define CONFIG_PARTUUID_MAX 64
+#define CONFIG_IFNAME_MAX 15
+
+enum drive_cache { CACHE_UNSAFE, CACHE_WRITEBACK };
+enum drive_engine { ENGINE_SYNC, ENGINE_ASYNC }; /* both are io_uring here */
+
+struct drive_config {
+	char id[CONFIG_ID_MAX + 1];
+	bool is_root_device;
+	bool is_read_only;
+	bool direct; /* O_DIRECT; not in Firecracker's API */
+	bool has_partuuid;
+	char partuuid[CONFIG_PARTUUID_MAX + 1];
+	enum drive_cache cache;
+	enum drive_engine engine;
+	struct rate_limiter_config limit;
+	char path[CONFIG_PATH_MAX];
+};
+
+/* The fields that a PATCH of a drive gives. */
+struct drive_update {
+	char id[CONFIG_ID_MAX + 1];
+	bool has_path;
+	char path[CONFIG_PATH_MAX];
+	struct rate_limiter_config limit;
+};
+
+struct net_config {
+	char id[CONFIG_ID_MAX + 1];
+	char host_dev_name[CONFIG_IFNAME_MAX + 1];
+	bool has_mac;
+	uint8_t mac[6];
+	uint16_t mtu; /* 68..65535; 0: not given */
+	struct rate_limiter_config rx_limit, tx_limit;
+};
+
+struct net_update {
+	char id[CONFIG_ID_MAX + 1];
+	struct rate_limiter_config rx_limit, tx_limit;
+};
+
+/*
+ * Drives in the order in which the guest finds them (the root device first, the others as they
+ * were put), then interfaces. Allocated one by one: most VMs have few.
+ */
 struct vm_config {
 	struct machine_config machine;
 	struct boot_source boot;
+	unsigned n_drives, n_nets;
+	struct drive_config *drives[CONFIG_DEVICES_MAX];
+	struct net_config *nets[CONFIG_DEVICES_MAX];
 };
+
+/* Free what the configuration has allocated. */
+void config_free(struct vm_config *c);
+
+/*
+ * Add a drive or interface (copied), or replace the one of the same id in its place.
+ * Returns its index, at which it is now; when it is new, or a root device, those from there
+ * on have moved up by one. On error nothing has changed and `e` holds Firecracker's wording
+ * without its "Drive config error: " or "Network config error: " prefix: a second root
+ * device, a MAC address that is in use, more than CONFIG_DEVICES_MAX, no memory.
+ */
+MUST_CHECK int config_put_drive(struct vm_config *c, const struct drive_config *d,
+				struct err *e);
+MUST_CHECK int config_put_net(struct vm_config *c, const struct net_config *n, struct err *e);
+
+/* The index of the one with this id, or -1. */
+int config_find_drive(const struct vm_config *c, const char *id);
+int config_find_net(const struct vm_config *c, const char *id);
+
+/* PATCH: buckets that `u` has are taken over, others stay. */
+void config_update_limit(struct rate_limiter_config *l, const struct rate_limiter_config *u);
 
 /* 1 vCPU, 128 MiB, nothing else. */
 void config_init(struct vm_config *c);

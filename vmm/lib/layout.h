@@ -15,8 +15,11 @@
 #define LAYOUT_ACPI_END 0x100000
 #define LAYOUT_KERNEL_MIN 0x100000
 
-/* virtio-mmio windows of 4 KiB, from here upwards. */
+/* virtio-mmio windows of 4 KiB, from here upwards, and the GSI of the first one. */
 #define LAYOUT_VIRTIO 0xd0000000
+#define LAYOUT_VIRTIO_WINDOW 0x1000
+#define LAYOUT_VIRTIO_MAX 32
+#define LAYOUT_VIRTIO_GSI 16
 
 /* Firecracker's boot timer: the guest writes 123 here when it is up. */
 #define LAYOUT_BOOT_TIMER 0xc0000000

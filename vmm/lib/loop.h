@@ -13,6 +13,7 @@
 
 #include <linux/time_types.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "vmm/lib/bytes.h"
 
@@ -29,12 +30,35 @@ struct loop_timer {
 	struct __kernel_timespec ts;
 };
 
+/* A file that operations name by what loop_file_add returned. */
+typedef struct {
+	int fd;
+	int slot; /* in the ring's table of registered files; -1: not in it */
+} loop_file_t;
+
+/* Something to do once at the end of the turn. `run` may queue operations, and itself. */
+struct loop_late {
+	void (*run)(struct loop_late *late);
+	bool queued;
+	struct loop_late *next;
+};
+
+/* How many files can be registered; further ones are used as plain descriptors. */
+#define LOOP_FILES_MAX 128
+/* Buffers for O_DIRECT that can be registered. */
+#define LOOP_BUFFERS_MAX 64
+
 struct loop_stats {
 	uint64_t enters; /* io_uring_enter system calls */
 	uint64_t ops; /* operations completed */
 };
 
-/* `entries`: how many operations fit into one submission. 0 or -errno. */
+/*
+ * `entries`: how many operations fit into one submission (more are submitted in parts).
+ * At most LOOP_IN_FLIGHT_MAX may be busy at a time: the sum of what all devices allow.
+ * 0 or -errno.
+ */
+#define LOOP_IN_FLIGHT_MAX 8192
 MUST_CHECK int loop_create(struct loop **out, unsigned entries);
 
 /* Frees the ring; the kernel cancels what was in flight (no `done` is called). */
@@ -49,6 +73,41 @@ void loop_send(struct loop *l, struct loop_op *op, int fd, const void *buf,
 	       size_t len); /* MSG_NOSIGNAL | MSG_WAITALL */
 void loop_poll(struct loop *l, struct loop_op *op, int fd, unsigned events);
 void loop_timeout(struct loop *l, struct loop_timer *t, uint64_t ms);
+
+/*
+ * Register a descriptor, which stays the caller's and must stay open until it was
+ * removed. Removing does not disturb operations in flight.
+ */
+loop_file_t loop_file_add(struct loop *l, int fd);
+void loop_file_remove(struct loop *l, loop_file_t *f);
+
+/*
+ * Register memory for loop_read_fixed and loop_write_fixed; returns its index, or
+ * -errno. Removing it must wait until nothing in flight uses it.
+ */
+MUST_CHECK int loop_buffer_add(struct loop *l, void *base, size_t len);
+void loop_buffer_remove(struct loop *l, int index);
+
+/*
+ * On files. `off` is in bytes; LOOP_NO_OFFSET where there is none (tap). `flags`: RWF_* of
+ * preadv2(2). The iovec array must stay until the turn ends, the memory until `done`.
+ */
+#define LOOP_NO_OFFSET UINT64_MAX
+void loop_readv(struct loop *l, struct loop_op *op, loop_file_t f, const struct iovec *iov,
+		unsigned n, uint64_t off, int flags);
+void loop_writev(struct loop *l, struct loop_op *op, loop_file_t f, const struct iovec *iov,
+		 unsigned n, uint64_t off, int flags);
+void loop_read_fixed(struct loop *l, struct loop_op *op, loop_file_t f, int buffer, void *at,
+		     size_t len, uint64_t off);
+void loop_write_fixed(struct loop *l, struct loop_op *op, loop_file_t f, int buffer,
+		      const void *at, size_t len, uint64_t off);
+void loop_fsync(struct loop *l, struct loop_op *op, loop_file_t f); /* fdatasync(2) */
+void loop_fallocate(struct loop *l, struct loop_op *op, loop_file_t f, int mode, uint64_t off,
+		    uint64_t len);
+
+/* Call late->run at the end of this turn (or of the next, outside of one); once, however
+ * often it was asked for. In the order they were asked for. */
+void loop_at_end(struct loop *l, struct loop_late *late);
 
 /* Call `done(op, 0)` in the next turn, after what is queued already was submitted. */
 void loop_defer(struct loop *l, struct loop_op *op);
