@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static int ram_read(void *ctx, gpa_t at, void *dst, size_t len)
 {
@@ -28,19 +30,47 @@ static int ram_write(void *ctx, gpa_t at, const void *src, size_t len)
 	return 0;
 }
 
-static const struct gmem_ops ram_ops = { .read = ram_read, .write = ram_write };
+/* The same bytes once more, at another address. */
+static int ram_map(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+{
+	struct ram_fake *r = ctx;
+
+	r->maps++;
+	*valid = pages == 64 ? UINT64_MAX : (UINT64_C(1) << pages) - 1;
+	for (unsigned i = 0; i < pages; i++)
+		if (r->hole_bytes && at.v + i * PAGE_BYTES >= r->hole &&
+		    at.v + i * PAGE_BYTES < r->hole + r->hole_bytes)
+			*valid &= ~(UINT64_C(1) << i);
+	if (!*valid)
+		return -EINVAL;
+	if (mmap(host, pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 r->fd, (off_t)at.v) == MAP_FAILED)
+		return -errno;
+	/* Nobody may touch what is not there. */
+	for (unsigned i = 0; i < pages; i++)
+		if (!(*valid >> i & 1))
+			mprotect((uint8_t *)host + i * PAGE_BYTES, PAGE_BYTES, PROT_NONE);
+	return 0;
+}
+
+static const struct gmem_ops ram_ops = { .read = ram_read, .write = ram_write, .map = ram_map };
 
 void ram_fake_init(struct ram_fake *r, uint64_t size)
 {
 	memset(r, 0, sizeof(*r));
 	gmem_init(&r->gmem, size, &ram_ops, r);
-	r->bytes = calloc(1, r->gmem.low);
-	if (r->bytes == NULL || r->gmem.high != 0)
+	r->fd = memfd_create("ram", MFD_CLOEXEC);
+	if (r->fd < 0 || ftruncate(r->fd, (off_t)r->gmem.low) < 0 || r->gmem.high != 0)
+		abort();
+	r->bytes = mmap(NULL, r->gmem.low, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	if (r->bytes == MAP_FAILED)
 		abort();
 }
 
 void ram_fake_free(struct ram_fake *r)
 {
-	free(r->bytes);
+	gmem_fini(&r->gmem);
+	munmap(r->bytes, r->gmem.low);
+	close(r->fd);
 	r->bytes = NULL;
 }

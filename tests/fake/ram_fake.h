@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest RAM for tests: a struct gmem on calloc, with a record of what is done to it. */
+/* Guest RAM for tests: a struct gmem in a memfd, with a record of what is done to it. */
 #ifndef TESTS_FAKE_RAM_FAKE_H
 #define TESTS_FAKE_RAM_FAKE_H
 
@@ -8,6 +8,9 @@
 struct ram_fake {
 	struct gmem gmem;
 	uint8_t *bytes; /* gmem.low of them */
+	int fd; /* where they are */
+	uint64_t hole, hole_bytes; /* pages that cannot be mapped */
+	unsigned maps; /* calls */
 	uint64_t written; /* bytes, all writes together */
 	size_t largest; /* write */
 	unsigned writes;
@@ -19,7 +22,7 @@ struct ram_fake {
 /* `size` bytes of zeroes, at most 3 GiB. Aborts when there is no memory. */
 void ram_fake_init(struct ram_fake *r, uint64_t size);
 
-/* Free the bytes; the struct is the caller's. */
+/* Free the bytes; the struct is the caller's. No view is in use. */
 void ram_fake_free(struct ram_fake *r);
 
 #endif

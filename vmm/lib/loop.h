@@ -40,6 +40,7 @@ typedef struct {
 struct loop_late {
 	void (*run)(struct loop_late *late);
 	bool queued;
+	uint64_t turn; /* in which it ran last */
 	struct loop_late *next;
 };
 
@@ -54,11 +55,11 @@ struct loop_stats {
 };
 
 /*
- * `entries`: how many operations fit into one submission (more are submitted in parts).
- * At most LOOP_IN_FLIGHT_MAX may be busy at a time: the sum of what all devices allow.
- * 0 or -errno.
+ * `entries`: how many operations fit into one submission; more are submitted in parts.
+ * Completions of up to LOOP_IN_FLIGHT_MAX operations have room, those of more cost the
+ * kernel memory. 0 or -errno.
  */
-#define LOOP_IN_FLIGHT_MAX 8192
+#define LOOP_IN_FLIGHT_MAX 4096
 MUST_CHECK int loop_create(struct loop **out, unsigned entries);
 
 /* Frees the ring; the kernel cancels what was in flight (no `done` is called). */
@@ -105,8 +106,11 @@ void loop_fsync(struct loop *l, struct loop_op *op, loop_file_t f); /* fdatasync
 void loop_fallocate(struct loop *l, struct loop_op *op, loop_file_t f, int mode, uint64_t off,
 		    uint64_t len);
 
-/* Call late->run at the end of this turn (or of the next, outside of one); once, however
- * often it was asked for. In the order they were asked for. */
+/*
+ * Call late->run at the end of this turn (outside of one: of the next, which does not
+ * wait then); once, however often it was asked for, in the order of asking. One that asks
+ * for itself, while or after it ran, runs in the next turn.
+ */
 void loop_at_end(struct loop *l, struct loop_late *late);
 
 /* Call `done(op, 0)` in the next turn, after what is queued already was submitted. */
