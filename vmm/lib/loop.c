@@ -25,6 +25,7 @@ struct loop {
 	uint64_t file_slots[LOOP_FILES_MAX / 64], buffer_slots; /* in use, a bit each */
 
 	uint64_t turn;
+	bool ending;
 	struct loop_late *late, **late_end; /* of this turn */
 	struct loop_late *next, **next_end; /* of the next one */
 
@@ -344,8 +345,8 @@ void loop_fallocate(struct loop *l, struct loop_op *op, loop_file_t f, int mode,
 
 void loop_at_end(struct loop *l, struct loop_late *late)
 {
-	struct loop_late ***end = late->turn == l->turn && l->turn ? &l->next_end :
-								     &l->late_end;
+	bool ran = l->ending && late->turn == l->turn;
+	struct loop_late ***end = ran ? &l->next_end : &l->late_end;
 
 	if (late->queued)
 		return;
@@ -357,6 +358,7 @@ void loop_at_end(struct loop *l, struct loop_late *late)
 
 static void run_late(struct loop *l)
 {
+	l->ending = true;
 	while (l->late) {
 		struct loop_late *late = l->late;
 
@@ -367,7 +369,8 @@ static void run_late(struct loop *l)
 		late->turn = l->turn;
 		late->run(late);
 	}
-	/* Those that have run already have their next turn. */
+	l->ending = false;
+	/* Those that have run are for the next turn. */
 	l->late = l->next;
 	l->late_end = l->next ? l->next_end : &l->late;
 	l->next = NULL;
