@@ -34,6 +34,7 @@ struct hv_xen {
 	struct xen_dmop dmop;
 	struct xen_ioreq ioreq;
 	evtchn_port_t lifecycle; /* our end; 0: none */
+	uint32_t held; /* a bit for each vCPU whose access is to be answered later */
 	bool started, ended;
 	bool pulse_failed;
 
@@ -113,6 +114,7 @@ static void detach(struct hv_xen *x)
 	if (x->lifecycle)
 		xenevtchn_unbind(x->ioreq.evtchn, x->lifecycle);
 	x->lifecycle = 0;
+	x->held = 0;
 	xen_ioreq_detach(&x->ioreq);
 }
 
@@ -143,7 +145,7 @@ static int mem_read(void *ctx, gpa_t at, void *dst, size_t len)
 
 	if (x->features & XENOLITH_FEAT_guest_copy)
 		return xen_dmop_copy_from(&x->dmop, x->keeper.domid, dst, at, len);
-	return xen_ioreq_map_copy_from(&x->ioreq, dst, at, len);
+	return xen_map_copy_from(&x->ioreq.map, dst, at, len);
 }
 
 static int mem_write(void *ctx, gpa_t at, const void *src, size_t len)
@@ -152,7 +154,14 @@ static int mem_write(void *ctx, gpa_t at, const void *src, size_t len)
 
 	if (x->features & XENOLITH_FEAT_guest_copy)
 		return xen_dmop_copy_to(&x->dmop, x->keeper.domid, at, src, len);
-	return xen_ioreq_map_copy_to(&x->ioreq, at, src, len);
+	return xen_map_copy_to(&x->ioreq.map, at, src, len);
+}
+
+static int mem_map(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+{
+	struct hv_xen *x = ctx;
+
+	return xen_map_at(&x->ioreq.map, at, host, pages, valid);
 }
 
 /* ---- running ---- */
@@ -252,17 +261,46 @@ static void poll_state_done(struct loop_op *op, int res)
 		loop_timeout(x->loop, &x->poll_state, STATE_POLL_MS);
 }
 
+static void handle_ioreq(struct hv_xen *x, unsigned vcpu)
+{
+	const struct hv_listener *l = &x->listener;
+	struct hv_io io;
+
+	switch (xen_ioreq_take(&x->ioreq, vcpu, &io)) {
+	case XEN_IOREQ_NONE:
+		return;
+	case XEN_IOREQ_ACCESS:
+		if (!l->io(l->ctx, &io)) {
+			x->held |= UINT32_C(1) << vcpu;
+			return;
+		}
+		break;
+	case XEN_IOREQ_INVALIDATE:
+		if (l->invalidate)
+			l->invalidate(l->ctx);
+		break;
+	}
+	xen_ioreq_answer(&x->ioreq, vcpu, io.data);
+}
+
+static void xen_go_on(struct hv *hv, unsigned vcpu)
+{
+	struct hv_xen *x = xen(hv);
+
+	assert(vcpu < CONFIG_VCPUS_MAX && x->held >> vcpu & 1);
+	x->held &= ~(UINT32_C(1) << vcpu);
+	/* Nobody looks at the data of a write that is done. */
+	xen_ioreq_answer(&x->ioreq, vcpu, 0);
+}
+
 static void handle_port(struct hv_xen *x, evtchn_port_t port)
 {
 	int vcpu = xen_ioreq_vcpu(&x->ioreq, port);
-	struct hv_io io;
 
 	if (port == x->lifecycle && x->started)
 		check_lifecycle(x);
-	if (vcpu < 0 || !xen_ioreq_take(&x->ioreq, (unsigned)vcpu, &io))
-		return;
-	x->listener.io(x->listener.ctx, &io);
-	xen_ioreq_answer(&x->ioreq, (unsigned)vcpu, io.data);
+	if (vcpu >= 0)
+		handle_ioreq(x, (unsigned)vcpu);
 }
 
 static void read_events(struct hv_xen *x)
@@ -334,7 +372,7 @@ static struct hv_counts xen_counts(struct hv *hv)
 	return (struct hv_counts){
 		.hypercalls = x->keeper.hypercalls,
 		.dm_ops = x->dmop.calls + x->ioreq.dm_ops,
-		.pages_mapped = x->ioreq.pages_mapped,
+		.pages_mapped = x->ioreq.map.pages_mapped,
 		.notifies = x->ioreq.notifies,
 		.ioreqs = x->ioreq.ioreqs,
 		.start_ns = x->keeper.start_ns,
@@ -360,8 +398,9 @@ static void xen_close(struct hv *hv)
 
 static const struct hv_ops hv_xen_ops = {
 	.shape = xen_shape,
-	.mem = { .read = mem_read, .write = mem_write },
+	.mem = { .read = mem_read, .write = mem_write, .map = mem_map },
 	.start = xen_start,
+	.go_on = xen_go_on,
 	.pause = xen_pause,
 	.resume = xen_resume,
 	.pulse = xen_pulse,

@@ -12,15 +12,16 @@
 
 /* Frames of the ioreq_server resource: 0 is the buffered page, which we have not. */
 #define RESOURCE_IOREQ_PAGE 1
-/* Pages mapped at a time for copies. */
-#define WINDOW_PAGES 64
+/* GSIs below are ISA interrupts, those above PCI's: four of each device of the bus. */
+#define FIRST_PCI_GSI 16
+#define INTX_LINES 4
 
 /* ---- handles ---- */
 
 static int restrict_all(struct xen_ioreq *x)
 {
 	if (xendevicemodel_restrict(x->dm, x->domid) < 0 ||
-	    xenforeignmemory_restrict(x->fmem, x->domid) < 0 ||
+	    xenforeignmemory_restrict(x->map.fmem, x->domid) < 0 ||
 	    xenevtchn_restrict(x->evtchn, x->domid) < 0)
 		return -errno;
 	return 0;
@@ -32,12 +33,13 @@ int xen_ioreq_open(struct xen_ioreq *x, uint32_t domid, struct err *e)
 
 	*x = (struct xen_ioreq){ .domid = (domid_t)domid };
 	x->dm = xendevicemodel_open(NULL, 0);
-	x->fmem = xenforeignmemory_open(NULL, 0);
 	x->evtchn = xenevtchn_open(NULL, 0);
-	if (!x->dm || !x->fmem || !x->evtchn)
+	if (!x->dm || !x->evtchn)
 		return err_set(e, -errno, "opening %s: %s",
-			       x->evtchn ? "/dev/xen/privcmd" : "/dev/xen/evtchn",
-			       strerror(errno));
+			       x->dm ? "/dev/xen/evtchn" : "/dev/xen/privcmd", strerror(errno));
+	rc = xen_map_open(&x->map, domid);
+	if (rc < 0)
+		return err_set(e, rc, "opening /dev/xen/privcmd: %s", strerror(-rc));
 	rc = restrict_all(x);
 	if (rc < 0)
 		return err_set(e, rc, "restricting the Xen handles to domain %u: %s", domid,
@@ -50,8 +52,7 @@ void xen_ioreq_close(struct xen_ioreq *x)
 	xen_ioreq_detach(x);
 	if (x->dm)
 		xendevicemodel_close(x->dm);
-	if (x->fmem)
-		xenforeignmemory_close(x->fmem);
+	xen_map_close(&x->map);
 	if (x->evtchn)
 		xenevtchn_close(x->evtchn);
 	*x = (struct xen_ioreq){ 0 };
@@ -63,14 +64,14 @@ static int map_page(struct xen_ioreq *x)
 {
 	void *page = NULL;
 
-	x->resource = xenforeignmemory_map_resource(x->fmem, x->domid,
+	x->resource = xenforeignmemory_map_resource(x->map.fmem, x->domid,
 						    XENMEM_resource_ioreq_server, x->id,
 						    RESOURCE_IOREQ_PAGE, 1, &page,
 						    PROT_READ | PROT_WRITE, 0);
 	if (!x->resource)
 		return -errno;
 	x->page = page;
-	x->pages_mapped++;
+	x->map.pages_mapped++;
 	return 0;
 }
 
@@ -144,7 +145,7 @@ void xen_ioreq_detach(struct xen_ioreq *x)
 	x->vcpus = 0;
 	/* A mapped page keeps a destroyed domain a zombie. */
 	if (x->resource)
-		xenforeignmemory_unmap_resource(x->fmem, x->resource);
+		xenforeignmemory_unmap_resource(x->map.fmem, x->resource);
 	x->resource = NULL;
 	x->page = NULL;
 	x->attached = false;
@@ -160,7 +161,7 @@ int xen_ioreq_vcpu(const struct xen_ioreq *x, evtchn_port_t port)
 	return -1;
 }
 
-static void decode(const ioreq_t *r, struct hv_io *io)
+static void decode(const ioreq_t *r, unsigned vcpu, struct hv_io *io)
 {
 	*io = (struct hv_io){
 		.space = r->type == IOREQ_TYPE_PIO ? HV_PIO : HV_MMIO,
@@ -168,30 +169,32 @@ static void decode(const ioreq_t *r, struct hv_io *io)
 		.indirect = r->data_is_ptr,
 		.backwards = r->df,
 		.size = (uint8_t)r->size,
+		.vcpu = (uint8_t)vcpu,
 		.count = r->count,
 		.addr = r->addr,
 		.data = r->data,
 	};
 }
 
-bool xen_ioreq_take(struct xen_ioreq *x, unsigned vcpu, struct hv_io *io)
+enum xen_ioreq_kind xen_ioreq_take(struct xen_ioreq *x, unsigned vcpu, struct hv_io *io)
 {
 	ioreq_t *slot = &x->page->vcpu_ioreq[vcpu];
 	ioreq_t copy;
 
 	if (slot->state != STATE_IOREQ_READY)
-		return false;
+		return XEN_IOREQ_NONE;
 	/* Pairs with the barrier before READY in Xen's ioreq_send. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	copy = *slot;
 	slot->state = STATE_IOREQ_INPROCESS;
 	x->ioreqs++;
-	if (copy.type != IOREQ_TYPE_PIO && copy.type != IOREQ_TYPE_COPY) {
-		xen_ioreq_answer(x, vcpu, copy.data);
-		return false;
-	}
-	decode(&copy, io);
-	return true;
+	decode(&copy, vcpu, io);
+	if (copy.type == IOREQ_TYPE_PIO || copy.type == IOREQ_TYPE_COPY)
+		return XEN_IOREQ_ACCESS;
+	if (copy.type == IOREQ_TYPE_INVALIDATE)
+		return XEN_IOREQ_INVALIDATE;
+	xen_ioreq_answer(x, vcpu, copy.data);
+	return XEN_IOREQ_NONE;
 }
 
 void xen_ioreq_answer(struct xen_ioreq *x, unsigned vcpu, uint64_t data)
@@ -206,11 +209,22 @@ void xen_ioreq_answer(struct xen_ioreq *x, unsigned vcpu, uint64_t data)
 	xenevtchn_notify(x->evtchn, x->ports[vcpu]);
 }
 
-int xen_ioreq_pulse(struct xen_ioreq *x, unsigned irq)
+static int set_level(struct xen_ioreq *x, unsigned gsi, unsigned level)
 {
-	x->dm_ops += 2;
-	if (xendevicemodel_set_isa_irq_level(x->dm, x->domid, (uint8_t)irq, 1) < 0 ||
-	    xendevicemodel_set_isa_irq_level(x->dm, x->domid, (uint8_t)irq, 0) < 0)
+	unsigned line = gsi - FIRST_PCI_GSI;
+
+	x->dm_ops++;
+	if (gsi < FIRST_PCI_GSI)
+		return xendevicemodel_set_isa_irq_level(x->dm, x->domid, (uint8_t)gsi, level);
+	/* hvm_pci_intx_gsi() of Xen, for the devices whose lines are in order. */
+	return xendevicemodel_set_pci_intx_level(x->dm, x->domid, 0, 0,
+						 (uint8_t)(line / INTX_LINES),
+						 (uint8_t)(line % INTX_LINES), level);
+}
+
+int xen_ioreq_pulse(struct xen_ioreq *x, unsigned gsi)
+{
+	if (set_level(x, gsi, 1) < 0 || set_level(x, gsi, 0) < 0)
 		return -errno;
 	return 0;
 }
@@ -220,62 +234,4 @@ void xen_ioreq_stop_guest(struct xen_ioreq *x)
 	x->dm_ops++;
 	/* It may be gone already. */
 	(void)!xendevicemodel_shutdown(x->dm, x->domid, SHUTDOWN_crash);
-}
-
-/* ---- copies by mapping ---- */
-
-/* At most WINDOW_PAGES from the page of `at` on; NULL with errno when one cannot be had. */
-static void *map_window(struct xen_ioreq *x, gpa_t at, size_t pages)
-{
-	xen_pfn_t frames[WINDOW_PAGES];
-	int errors[WINDOW_PAGES];
-	void *window;
-
-	for (size_t i = 0; i < pages; i++)
-		frames[i] = at.v / PAGE_BYTES + i;
-	window = xenforeignmemory_map(x->fmem, x->domid, PROT_READ | PROT_WRITE, pages, frames,
-				      errors);
-	if (!window)
-		return NULL;
-	x->pages_mapped += pages;
-	for (size_t i = 0; i < pages; i++) {
-		if (errors[i]) {
-			xenforeignmemory_unmap(x->fmem, window, pages);
-			errno = -errors[i];
-			return NULL;
-		}
-	}
-	return window;
-}
-
-static int map_copy(struct xen_ioreq *x, gpa_t at, char *data, size_t len, bool to_guest)
-{
-	while (len > 0) {
-		size_t off = at.v % PAGE_BYTES;
-		size_t n = min_size(len, WINDOW_PAGES * PAGE_BYTES - off);
-		size_t pages = align_up(off + n, PAGE_BYTES) / PAGE_BYTES;
-		char *window = map_window(x, at, pages);
-
-		if (!window)
-			return -errno;
-		if (to_guest)
-			memcpy(window + off, data, n);
-		else
-			memcpy(data, window + off, n);
-		xenforeignmemory_unmap(x->fmem, window, pages);
-		at.v += n;
-		data += n;
-		len -= n;
-	}
-	return 0;
-}
-
-int xen_ioreq_map_copy_to(struct xen_ioreq *x, gpa_t to, const void *src, size_t len)
-{
-	return map_copy(x, to, (char *)(uintptr_t)src, len, true);
-}
-
-int xen_ioreq_map_copy_from(struct xen_ioreq *x, void *dst, gpa_t from, size_t len)
-{
-	return map_copy(x, from, dst, len, false);
 }

@@ -2,8 +2,8 @@
 /*
  * An IOREQ server (xen/include/public/hvm/ioreq.h): the guest's accesses to the ranges
  * it asked for arrive in a page shared with Xen, one slot a vCPU, announced by an event
- * channel each. Also the other calls that a device model makes: interrupts, and memory
- * by foreign mapping where the hypervisor cannot copy.
+ * channel each. Also the other calls that a device model makes: interrupts, and the
+ * handle for mapping the guest's memory.
  *
  * All handles are restricted to the one domain before anything untrusted is read.
  *
@@ -21,13 +21,14 @@
 #include <xen/hvm/ioreq.h>
 #include <xendevicemodel.h>
 #include <xenevtchn.h>
-#include <xenforeignmemory.h>
+
+#include "vmm/hv/xen_map.h"
 
 struct xen_ioreq {
 	domid_t domid;
 	xendevicemodel_handle *dm;
-	xenforeignmemory_handle *fmem;
 	xenevtchn_handle *evtchn;
+	struct xen_map map;
 
 	bool attached;
 	ioservid_t id;
@@ -36,7 +37,7 @@ struct xen_ioreq {
 	unsigned vcpus;
 	evtchn_port_t ports[CONFIG_VCPUS_MAX]; /* ours, by vCPU */
 
-	uint64_t dm_ops, pages_mapped, notifies, ioreqs;
+	uint64_t dm_ops, notifies, ioreqs;
 };
 
 /* Open the handles and restrict them to `domid`. 0 or -errno. */
@@ -56,25 +57,26 @@ void xen_ioreq_detach(struct xen_ioreq *x);
 /* The vCPU whose accesses `port` announces, or -1. */
 int xen_ioreq_vcpu(const struct xen_ioreq *x, evtchn_port_t port);
 
+enum xen_ioreq_kind {
+	XEN_IOREQ_NONE, /* a spurious event */
+	XEN_IOREQ_ACCESS,
+	XEN_IOREQ_INVALIDATE, /* the guest gave pages back */
+};
+
 /*
- * Take the access that `vcpu` waits for into `io` and return true; false when there is
- * none (a spurious event). Accesses that no device needs to see (mapcache
- * invalidations) are answered here.
+ * What `vcpu` waits for; it is to be answered, unless it is NONE. An access is in *io,
+ * of the others only data, to be answered with. Kinds that nobody here needs to see are
+ * answered at once.
  */
-bool xen_ioreq_take(struct xen_ioreq *x, unsigned vcpu, struct hv_io *io);
+enum xen_ioreq_kind xen_ioreq_take(struct xen_ioreq *x, unsigned vcpu, struct hv_io *io);
 
 /* Answer it; the vCPU goes on. */
 void xen_ioreq_answer(struct xen_ioreq *x, unsigned vcpu, uint64_t data);
 
-/* One edge on an ISA interrupt line (1..15). 0 or -errno. */
+/* One edge on a GSI (1..47). 0 or -errno. */
 MUST_CHECK int xen_ioreq_pulse(struct xen_ioreq *x, unsigned irq);
 
 /* Shut the guest down as crashed; the domain stays. */
 void xen_ioreq_stop_guest(struct xen_ioreq *x);
-
-/* Copy by mapping, for hypervisors without guest_copy. The range lies in RAM. */
-MUST_CHECK int xen_ioreq_map_copy_to(struct xen_ioreq *x, gpa_t to, const void *src,
-				     size_t len);
-MUST_CHECK int xen_ioreq_map_copy_from(struct xen_ioreq *x, void *dst, gpa_t from, size_t len);
 
 #endif

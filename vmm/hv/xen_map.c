@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Foreign mappings: see xen_map.h. */
+#include "vmm/hv/xen_map.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/mman.h>
+
+int xen_map_open(struct xen_map *m, uint32_t domid)
+{
+	*m = (struct xen_map){ .domid = (domid_t)domid };
+	m->fmem = xenforeignmemory_open(NULL, 0);
+	return m->fmem ? 0 : -errno;
+}
+
+void xen_map_close(struct xen_map *m)
+{
+	if (m->fmem)
+		xenforeignmemory_close(m->fmem);
+	m->fmem = NULL;
+}
+
+/*
+ * At `host` exactly, or anywhere when it is NULL. Where it went, with the pages that
+ * are there in *valid; NULL with errno when none is.
+ */
+static void *map(struct xen_map *m, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+{
+	xen_pfn_t frames[GMEM_WINDOW_PAGES];
+	int errors[GMEM_WINDOW_PAGES], first = 0;
+	uint64_t good = 0;
+	void *got;
+
+	assert(pages >= 1 && pages <= GMEM_WINDOW_PAGES && at.v % PAGE_BYTES == 0);
+	for (unsigned i = 0; i < pages; i++)
+		frames[i] = at.v / PAGE_BYTES + i;
+	got = xenforeignmemory_map2(m->fmem, m->domid, host, PROT_READ | PROT_WRITE,
+				    host ? MAP_FIXED : 0, pages, frames, errors);
+	if (!got)
+		return NULL;
+	for (unsigned i = 0; i < pages; i++) {
+		if (errors[i] == 0) {
+			good |= UINT64_C(1) << i;
+			m->pages_mapped++;
+		} else if (first == 0) {
+			first = errors[i];
+		}
+	}
+	if (good == 0) {
+		xenforeignmemory_unmap(m->fmem, got, pages);
+		errno = -first;
+		return NULL;
+	}
+	*valid = good;
+	return got;
+}
+
+/* Nothing accessible there, and nobody else's mapping either. 0 or -errno. */
+static int reserve(void *host, unsigned pages)
+{
+	return mmap(host, pages * PAGE_BYTES, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		    0) == MAP_FAILED ?
+		       -errno :
+		       0;
+}
+
+/* The bits of `n` pages from the i-th on. */
+static uint64_t mask(unsigned i, unsigned n)
+{
+	return UINT64_MAX >> (64 - n) << i;
+}
+
+/*
+ * Map again what is in `wanted`, each piece by itself. Privcmd's mappings must only ever
+ * be undone as a whole: it frees the pages of a PVH domain by where a mapping starts and
+ * how long it is, which is wrong for what is left when a part is replaced. So the holes
+ * must not belong to one, should they be filled later.
+ */
+static int map_pieces(struct xen_map *m, gpa_t at, uint8_t *host, unsigned pages,
+		      uint64_t wanted, uint64_t *valid)
+{
+	uint64_t good = 0;
+	int rc = reserve(host, pages);
+
+	for (unsigned i = 0, n; rc == 0 && i < pages; i += n) {
+		bool there = wanted >> i & 1;
+		uint64_t got;
+
+		for (n = 1; i + n < pages && (wanted >> (i + n) & 1) == there; n++)
+			;
+		if (!there)
+			continue;
+		if (map(m, gpa(at.v + i * PAGE_BYTES), host + i * PAGE_BYTES, n, &got) &&
+		    got == mask(0, n))
+			good |= mask(i, n);
+		else
+			rc = reserve(host + i * PAGE_BYTES, n);
+	}
+	if (rc == 0 && good == 0)
+		rc = -EFAULT;
+	if (rc == 0)
+		*valid = good;
+	return rc;
+}
+
+int xen_map_at(struct xen_map *m, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+{
+	uint64_t got;
+	int rc, again;
+
+	if (!map(m, at, host, pages, &got)) {
+		rc = -errno;
+		/* A failure leaves a gap, which the next mmap of anybody might fill. */
+		again = reserve(host, pages);
+		return again < 0 ? again : rc;
+	}
+	if (got != mask(0, pages))
+		return map_pieces(m, at, host, pages, got, valid);
+	*valid = got;
+	return 0;
+}
+
+int xen_map_anywhere(struct xen_map *m, gpa_t at, unsigned pages, void **out)
+{
+	uint64_t valid;
+	void *got = map(m, at, NULL, pages, &valid);
+
+	if (!got)
+		return -errno;
+	if (valid != mask(0, pages)) {
+		xenforeignmemory_unmap(m->fmem, got, pages);
+		return -EFAULT;
+	}
+	*out = got;
+	return 0;
+}
+
+void xen_map_undo(struct xen_map *m, void *at, unsigned pages)
+{
+	xenforeignmemory_unmap(m->fmem, at, pages);
+}
+
+/* ---- copies ---- */
+
+static int map_copy(struct xen_map *m, gpa_t at, char *data, size_t len, bool to_guest)
+{
+	while (len > 0) {
+		size_t off = at.v % PAGE_BYTES;
+		size_t n = min_size(len, GMEM_WINDOW - off);
+		unsigned pages = (unsigned)(align_up(off + n, PAGE_BYTES) / PAGE_BYTES);
+		void *window;
+		int rc = xen_map_anywhere(m, gpa(at.v - off), pages, &window);
+
+		if (rc < 0)
+			return rc;
+		if (to_guest)
+			memcpy((char *)window + off, data, n);
+		else
+			memcpy(data, (char *)window + off, n);
+		xen_map_undo(m, window, pages);
+		at.v += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int xen_map_copy_to(struct xen_map *m, gpa_t to, const void *src, size_t len)
+{
+	return map_copy(m, to, (char *)(uintptr_t)src, len, true);
+}
+
+int xen_map_copy_from(struct xen_map *m, void *dst, gpa_t from, size_t len)
+{
+	return map_copy(m, from, dst, len, false);
+}
