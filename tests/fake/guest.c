@@ -128,6 +128,9 @@ static enum guest_result access_step(struct guest *g, struct hv *hv, const struc
 	case GUEST_WAIT:
 		return hv_fake_pulses(hv, (unsigned)s->addr) < s->value ? GUEST_POLLS :
 									  GUEST_STOPS;
+	case GUEST_GIVE_BACK:
+		hv_fake_give_back(hv, gpa(s->addr));
+		return GUEST_STOPS;
 	case GUEST_SLEEP:
 	case GUEST_END:
 	case GUEST_LOST:

@@ -28,7 +28,7 @@ static const struct syntax {
 	{ "input", "T", GUEST_INPUT, 1 },    { "wait", "AV", GUEST_WAIT, 8 },
 	{ "sleep", "V", GUEST_SLEEP, 8 },    { "end", "H", GUEST_END, 1 },
 	{ "lost", "", GUEST_LOST, 1 },	     { "loop", "", GUEST_LOOP, 1 },
-	{ "idle", "", GUEST_IDLE, 1 },
+	{ "idle", "", GUEST_IDLE, 1 },	     { "give_back", "A", GUEST_GIVE_BACK, 8 },
 };
 
 static const char *const ends[] = {

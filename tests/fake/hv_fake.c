@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/fake/hv_fake_priv.h"
 #include "vmm/lib/config.h"
@@ -33,77 +33,14 @@ static int not_now(struct err *e, const char *op)
 	return err_set(e, -EPERM, "keeper: %s is not permitted now", op);
 }
 
-/* ---- memory ---- */
-
-static uint8_t *map_ram(uint64_t size)
-{
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
-static void free_ram(struct hv_fake *f)
-{
-	if (f->low)
-		munmap(f->low, f->ram.low);
-	if (f->high)
-		munmap(f->high, f->ram.high);
-	f->low = f->high = NULL;
-	gmem_init(&f->ram, 0, &f->hv.ops->mem, f);
-}
-
-/* What lies in RAM as a whole lies in one of the two pieces: gmem checked. */
-static uint8_t *host(const struct hv_fake *f, gpa_t at)
-{
-	return at.v >= GMEM_HOLE_END ? f->high + (at.v - GMEM_HOLE_END) : f->low + at.v;
-}
-
-static int fake_read(void *ctx, gpa_t at, void *dst, size_t len)
-{
-	struct hv_fake *f = ctx;
-	int rc = fake_call(f, FAKE_MEM_READ);
-
-	if (rc == 0 && !gmem_contains(&f->ram, at, len))
-		rc = -EFAULT;
-	if (rc == 0 && len)
-		memcpy(dst, host(f, at), len);
-	return rc;
-}
-
-static int fake_write(void *ctx, gpa_t at, const void *src, size_t len)
-{
-	struct hv_fake *f = ctx;
-	int rc = fake_call(f, FAKE_MEM_WRITE);
-
-	if (rc == 0 && !gmem_contains(&f->ram, at, len))
-		rc = -EFAULT;
-	if (rc == 0 && len)
-		memcpy(host(f, at), src, len);
-	return rc;
-}
-
-/* The guest's own accesses are not calls of the monitor: not counted, never failing. */
-static int own_read(void *ctx, gpa_t at, void *dst, size_t len)
-{
-	memcpy(dst, host(ctx, at), len);
-	return 0;
-}
-
-static int own_write(void *ctx, gpa_t at, const void *src, size_t len)
-{
-	memcpy(host(ctx, at), src, len);
-	return 0;
-}
-
-static const struct gmem_ops own_mem = { .read = own_read, .write = own_write };
-
 /* ---- making the domain ---- */
 
 static void empty(struct hv_fake *f)
 {
-	free_ram(f);
+	fake_ram_free(f);
 	f->n_ranges = 0;
+	f->pages_asked = false;
+	f->held = 0;
 	f->state = FAKE_SHELL;
 }
 
@@ -111,16 +48,8 @@ static int populate(struct hv_fake *f, const struct hv_shape *s, struct err *e)
 {
 	uint64_t ram_mib = f->options.ram_mib ? f->options.ram_mib : HV_FAKE_RAM_MIB;
 
-	if (s->ram / MIB > ram_mib)
-		goto no_memory;
-	gmem_init(&f->ram, s->ram, &own_mem, f);
-	f->low = map_ram(f->ram.low);
-	if (f->ram.high)
-		f->high = map_ram(f->ram.high);
-	if (f->low && (f->high || !f->ram.high))
+	if (s->ram / MIB <= ram_mib && fake_ram_make(f, s->ram) == 0)
 		return 0;
-
-no_memory:
 	empty(f);
 	return err_set(e, -ENOMEM, "the host has not enough free memory for %llu MiB",
 		       (unsigned long long)(s->ram / MIB));
@@ -154,18 +83,67 @@ static int fake_shape(struct hv *hv, const struct hv_shape *s, const struct hv_r
 	return 0;
 }
 
+static int fake_pages(struct hv *hv, gpa_t at, unsigned n, void **out, struct err *e)
+{
+	struct hv_fake *f = fake(hv);
+	int rc = fake_call(f, FAKE_PAGES);
+
+	if (f->state != FAKE_SHAPED || f->pages_asked)
+		return not_now(e, "pages");
+	if (f->options.no_pages)
+		rc = -EOPNOTSUPP;
+	if (rc < 0)
+		return err_set(e, rc, "fake pages: %s", strerror(-rc));
+	f->pages_asked = true;
+	rc = fake_pages_make(f, at, n, e);
+	if (rc == 0)
+		*out = f->pages;
+	return rc;
+}
+
 /* ---- the guest ---- */
 
-static bool claimed(const struct hv_fake *f, const struct hv_io *io)
+/* Let a script that stopped go on, now or when its guest is resumed. */
+static void wake(struct hv_fake *f)
+{
+	if (f->state == FAKE_PAUSED)
+		f->stalled = f->guest.n > 0;
+	else if (f->state == FAKE_RUNNING && f->guest.n && !f->slice.busy)
+		loop_defer(f->loop, &f->slice);
+}
+
+static void misuse(const char *what, unsigned vcpu)
+{
+	fprintf(stderr, "fake hypervisor: %s: vCPU %u\n", what, vcpu);
+	abort();
+}
+
+static void fake_go_on(struct hv *hv, unsigned vcpu)
+{
+	struct hv_fake *f = fake(hv);
+
+	if (vcpu >= CONFIG_VCPUS_MAX || !(f->held >> vcpu & 1))
+		misuse("go_on for one that does not wait", vcpu);
+	f->held &= ~(UINT32_C(1) << vcpu);
+	if (vcpu == 0)
+		wake(f);
+}
+
+/* First and last byte of all that it accesses; false when that wraps around. */
+static bool extent(const struct hv_io *io, uint64_t *first, uint64_t *last)
 {
 	/* A repeated port access stays at its port, a memory access moves. */
 	uint64_t bytes = io->space == HV_PIO ? io->size : (uint64_t)io->size * io->count;
-	uint64_t first = io->addr, last;
 
+	*first = io->addr;
 	if (io->space == HV_MMIO && io->backwards)
-		first -= (uint64_t)io->size * (io->count - 1);
-	if (!add_u64(first, bytes - 1, &last))
-		return false;
+		*first -= (uint64_t)io->size * (io->count - 1);
+	return add_u64(*first, bytes - 1, last);
+}
+
+static bool claimed(const struct hv_fake *f, const struct hv_io *io, uint64_t first,
+		    uint64_t last)
+{
 	for (unsigned i = 0; i < f->n_ranges; i++) {
 		const struct hv_range *r = &f->ranges[i];
 
@@ -178,12 +156,18 @@ static bool claimed(const struct hv_fake *f, const struct hv_io *io)
 void hv_fake_access(struct hv *hv, struct hv_io *io)
 {
 	struct hv_fake *f = fake(hv);
-	uint64_t nth = f->counts.ioreqs + f->unclaimed;
-	bool ours = claimed(f, io);
+	uint64_t nth = f->counts.ioreqs + f->unclaimed, first, last;
+	bool in_space = extent(io, &first, &last), ours;
 
+	if (io->vcpu >= CONFIG_VCPUS_MAX || f->held >> io->vcpu & 1)
+		misuse("an access of one that waits", io->vcpu);
+	if (in_space && fake_pages_read(f, io, first, last))
+		return;
+	ours = in_space && claimed(f, io, first, last);
 	if (ours) {
 		f->counts.ioreqs++;
-		f->listener.io(f->listener.ctx, io);
+		if (!f->listener.io(f->listener.ctx, io))
+			f->held |= UINT32_C(1) << io->vcpu;
 	} else {
 		f->unclaimed++;
 		if (!io->write && !io->indirect)
@@ -241,6 +225,15 @@ void hv_fake_lose(struct hv *hv, const char *why)
 	f->listener.lost(f->listener.ctx, why);
 }
 
+void hv_fake_give_back(struct hv *hv, gpa_t at)
+{
+	struct hv_fake *f = fake(hv);
+
+	fake_ram_give_back(f, at);
+	if (f->listener.invalidate)
+		f->listener.invalidate(f->listener.ctx);
+}
+
 /* Let the guest do some steps; decide when it goes on. */
 static void slice(struct hv_fake *f)
 {
@@ -248,6 +241,8 @@ static void slice(struct hv_fake *f)
 	uint64_t ms = POLL_MS;
 
 	for (unsigned i = 0; i < SLICE_STEPS && r == GUEST_GO_ON; i++) {
+		if (f->held & 1)
+			return;
 		f->stalled = f->state == FAKE_PAUSED;
 		if (f->state != FAKE_RUNNING)
 			return;
@@ -353,14 +348,17 @@ static void fake_close(struct hv *hv)
 	if (f->options.dump)
 		fake_dump(f);
 	guest_free(&f->guest);
-	free_ram(f);
+	fake_ram_free(f);
+	close(f->ram_fd);
 	free(f);
 }
 
 static const struct hv_ops fake_ops = {
 	.shape = fake_shape,
-	.mem = { .read = fake_read, .write = fake_write },
+	.mem = { .read = fake_mem_read, .write = fake_mem_write, .map = fake_mem_map },
+	.pages = fake_pages,
 	.start = fake_start,
+	.go_on = fake_go_on,
 	.pause = fake_pause,
 	.resume = fake_resume,
 	.pulse = fake_pulse,
@@ -375,6 +373,16 @@ static const struct hv_ops fake_ops = {
 uint64_t hv_fake_pulses(const struct hv *hv, unsigned gsi)
 {
 	return const_fake(hv)->pulses[gsi];
+}
+
+bool hv_fake_held(const struct hv *hv, unsigned vcpu)
+{
+	return const_fake(hv)->held >> vcpu & 1;
+}
+
+uint64_t hv_fake_page_reads(const struct hv *hv)
+{
+	return const_fake(hv)->page_reads;
 }
 
 const struct hv_shape *hv_fake_shape(const struct hv *hv)
@@ -397,15 +405,19 @@ const struct gmem *hv_fake_memory(struct hv *hv)
 int hv_fake_create(struct hv **out, const struct hv_fake_options *o, struct err *e)
 {
 	struct hv_fake *f = calloc(1, sizeof(*f));
-	int rc = 0;
+	int rc;
 
 	if (!f)
 		return err_set(e, -ENOMEM, "out of memory");
+	rc = fake_ram_open(f);
+	if (rc < 0) {
+		free(f);
+		return err_set(e, rc, "fake hypervisor: memfd: %s", strerror(-rc));
+	}
 	f->hv.ops = &fake_ops;
 	f->options = *o;
 	f->slice.done = slice_done;
 	f->nap.op.done = nap_done;
-	gmem_init(&f->ram, 0, &own_mem, f);
 	snprintf(f->description, sizeof(f->description), "fake hypervisor");
 	if (o->fail)
 		rc = fake_faults_parse(f, o->fail, e);
@@ -418,6 +430,7 @@ int hv_fake_create(struct hv **out, const struct hv_fake_options *o, struct err 
 	}
 	if (rc < 0) {
 		guest_free(&f->guest);
+		close(f->ram_fd);
 		free(f);
 		return rc;
 	}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A hypervisor without one: struct hv_ops in this process, for everything above
- * vmm/hv. Memory is anonymous and comes as it is touched; the guest is a script
- * (README.md) or the test itself, through the functions below. As under Xen, only
- * accesses that lie in a registered range reach the listener, and calls that the
- * keeper would not permit fail with -EPERM.
+ * vmm/hv. Memory comes as it is touched; the guest is a script (README.md) or the test
+ * itself, through the functions below. As under Xen, only accesses that lie in a
+ * registered range reach the listener, reads of register pages do not, and calls that
+ * the keeper would not permit fail with -EPERM.
  */
 #ifndef TESTS_FAKE_HV_FAKE_H
 #define TESTS_FAKE_HV_FAKE_H
@@ -20,6 +20,7 @@ struct hv_fake_options {
 	const char *guest; /* the script's text */
 	const char *guest_name; /* for messages */
 	const char *fail; /* op:errno[:nth],... */
+	bool no_pages; /* register pages cannot be had */
 	const char *dump; /* file for the summary at close */
 	const char *dump_mem; /* address:length,... to put into it */
 };
@@ -30,13 +31,25 @@ MUST_CHECK int hv_fake_create(struct hv **out, const struct hv_fake_options *o, 
 /* The same with XENOLITH_FAKE_*. */
 MUST_CHECK int hv_fake_from_env(struct hv **out, struct err *e);
 
-/* Make an access, as a running guest would; a read's result is in io->data. */
+/*
+ * Make an access, as a running guest would; a read's result is in io->data. The vCPU
+ * must not be waiting for an earlier one.
+ */
 void hv_fake_access(struct hv *hv, struct hv_io *io);
 
 /* One direct access: `hv_fake_in` returns all ones when nobody has the address. */
 uint64_t hv_fake_in(struct hv *hv, enum hv_space space, uint64_t addr, uint8_t size);
 void hv_fake_out(struct hv *hv, enum hv_space space, uint64_t addr, uint8_t size,
 		 uint64_t value);
+
+/* Whether a vCPU waits for hv_ops.go_on. */
+bool hv_fake_held(const struct hv *hv, unsigned vcpu);
+
+/* Reads that register pages answered: nobody else saw them. */
+uint64_t hv_fake_page_reads(const struct hv *hv);
+
+/* Give a page of RAM back, as a balloon does: it cannot be reached nor mapped any more. */
+void hv_fake_give_back(struct hv *hv, gpa_t at);
 
 /* End the guest, or the domain. */
 void hv_fake_end(struct hv *hv, enum hv_end end);

@@ -29,17 +29,22 @@ static void dump_string(FILE *out, const char *s, size_t len)
 	fputc('"', out);
 }
 
-/* Hexadecimal, or null where there is no such RAM. */
-static void dump_hex(FILE *out, const struct gmem *m, uint64_t at, uint64_t len)
+/* Hexadecimal, or null where there is neither RAM nor a register page. */
+static void dump_hex(FILE *out, const struct hv_fake *f, uint64_t at, uint64_t len)
 {
+	const uint8_t *page = fake_pages_find(f, at, at + len - 1);
 	uint8_t *bytes;
 
-	if (len > DUMP_MAX || !gmem_contains(m, gpa(at), len)) {
+	if (len > DUMP_MAX || (!page && !gmem_contains(&f->ram, gpa(at), len))) {
 		fputs("null", out);
 		return;
 	}
 	bytes = malloc(len + 1);
-	if (!bytes || gmem_read(m, gpa(at), bytes, len) < 0)
+	if (!bytes)
+		abort();
+	if (page)
+		memcpy(bytes, page, len);
+	else if (gmem_read(&f->ram, gpa(at), bytes, len) < 0)
 		abort();
 	fputc('"', out);
 	for (uint64_t i = 0; i < len; i++)
@@ -78,7 +83,12 @@ static void dump_domain(FILE *out, const struct hv_fake *f)
 			i ? ", " : "", space_name(f->ranges[i].space),
 			(unsigned long long)f->ranges[i].first,
 			(unsigned long long)f->ranges[i].last);
-	fputc(']', out);
+	fputs("],\n\"pages\": ", out);
+	if (f->pages)
+		fprintf(out, "{\"first\": %llu, \"n\": %u}", (unsigned long long)f->pages_at,
+			f->n_pages);
+	else
+		fputs("null", out);
 }
 
 static void dump_entry(FILE *out, struct hv_fake *f)
@@ -92,7 +102,7 @@ static void dump_entry(FILE *out, struct hv_fake *f)
 	}
 	fprintf(out, ",\n\"entry\": {\"ip\": %u, \"start_info\": %llu},\n\"start_info\": ",
 		f->entry.ip, (unsigned long long)at);
-	dump_hex(out, &f->ram, at, START_INFO_BYTES);
+	dump_hex(out, f, at, START_INFO_BYTES);
 	fputs(",\n\"cmdline\": ", out);
 	if (gmem_read(&f->ram, gpa(at + START_INFO_CMDLINE), &cmdline, sizeof(cmdline)) < 0 ||
 	    gmem_read(&f->ram, gpa(cmdline), text, sizeof(text) - 1) < 0)
@@ -113,8 +123,11 @@ static void dump_io(FILE *out, const struct hv_fake *f)
 		fprintf(out, "%s\"%u\": %llu", comma, i, (unsigned long long)f->pulses[i]);
 		comma = ", ";
 	}
-	fprintf(out, "},\n\"ios\": %llu, \"unclaimed\": %llu,\n\"log\": [",
-		(unsigned long long)f->counts.ioreqs, (unsigned long long)f->unclaimed);
+	fprintf(out,
+		"},\n\"ios\": %llu, \"unclaimed\": %llu, \"page_reads\": %llu, "
+		"\"held\": %u,\n\"log\": [",
+		(unsigned long long)f->counts.ioreqs, (unsigned long long)f->unclaimed,
+		(unsigned long long)f->page_reads, f->held);
 	for (unsigned i = 0; i < total && i < FAKE_LOG_MAX; i++) {
 		const struct hv_io *io = &f->log[i].io;
 
@@ -146,7 +159,7 @@ static void dump_memory(FILE *out, const struct hv_fake *f)
 		if (!colon)
 			continue;
 		fprintf(out, "%s\"%s\": ", comma, one);
-		dump_hex(out, &f->ram, strtoull(one, NULL, 0), strtoull(colon + 1, NULL, 0));
+		dump_hex(out, f, strtoull(one, NULL, 0), strtoull(colon + 1, NULL, 0));
 		comma = ", ";
 	}
 	fputc('}', out);

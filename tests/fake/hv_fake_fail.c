@@ -8,8 +8,8 @@
 
 const char *const fake_op_names[FAKE_OPS] = {
 	[FAKE_OPEN] = "open",		[FAKE_SHAPE] = "shape", [FAKE_MEM_READ] = "mem_read",
-	[FAKE_MEM_WRITE] = "mem_write", [FAKE_START] = "start", [FAKE_PAUSE] = "pause",
-	[FAKE_RESUME] = "resume",
+	[FAKE_MEM_WRITE] = "mem_write", [FAKE_MAP] = "map",	[FAKE_PAGES] = "pages",
+	[FAKE_START] = "start",		[FAKE_PAUSE] = "pause", [FAKE_RESUME] = "resume",
 };
 
 static bool find_op(const char *name, enum fake_op *out)
@@ -32,7 +32,7 @@ static bool find_errno(const char *name, int *out)
 		{ "EPERM", EPERM },   { "ENOENT", ENOENT }, { "EIO", EIO },
 		{ "EAGAIN", EAGAIN }, { "ENOMEM", ENOMEM }, { "EACCES", EACCES },
 		{ "EFAULT", EFAULT }, { "EBUSY", EBUSY },   { "EINVAL", EINVAL },
-		{ "ENOSPC", ENOSPC }, { "EPIPE", EPIPE },
+		{ "ENOSPC", ENOSPC }, { "EPIPE", EPIPE },   { "EOPNOTSUPP", EOPNOTSUPP },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)

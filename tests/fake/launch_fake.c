@@ -51,12 +51,22 @@ static uint64_t ram_from_env(void)
 	return mib;
 }
 
+static bool flag_from_env(const char *name)
+{
+	const char *text = getenv(name);
+
+	if (text && strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+		refuse(name, "neither 0 nor 1");
+	return text && *text == '1';
+}
+
 int hv_fake_from_env(struct hv **out, struct err *e)
 {
 	struct hv_fake_options o = {
 		.ram_mib = ram_from_env(),
 		.guest_name = getenv("XENOLITH_FAKE_GUEST"),
 		.fail = getenv("XENOLITH_FAKE_FAIL"),
+		.no_pages = flag_from_env("XENOLITH_FAKE_NO_PAGES"),
 		.dump = getenv("XENOLITH_FAKE_DUMP"),
 		.dump_mem = getenv("XENOLITH_FAKE_DUMP_MEM"),
 	};
