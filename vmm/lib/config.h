@@ -114,11 +114,12 @@ struct vm_config {
 void config_free(struct vm_config *c);
 
 /*
- * Add a drive or interface (copied), or replace the one of the same id in its place.
- * Returns its index, at which it is now; when it is new, or a root device, those from there
- * on have moved up by one. On error nothing has changed and `e` holds Firecracker's wording
- * without its "Drive config error: " or "Network config error: " prefix: a second root
- * device, a MAC address that is in use, more than CONFIG_DEVICES_MAX, no memory.
+ * Add a drive or interface (copied), or replace the one of the same id in its place; a root
+ * device becomes the first of the drives. Returns its index. Whoever keeps something beside
+ * it takes that out at the old index, if there was one, and puts it in at the new one. On
+ * error nothing has changed and `e` holds Firecracker's wording without its "Drive config
+ * error: " or "Network config error: " prefix: a second root device, a MAC address that is
+ * in use, more than CONFIG_DEVICES_MAX, no memory.
  */
 MUST_CHECK int config_put_drive(struct vm_config *c, const struct drive_config *d,
 				struct err *e);
@@ -127,6 +128,9 @@ MUST_CHECK int config_put_net(struct vm_config *c, const struct net_config *n, s
 /* The index of the one with this id, or -1. */
 int config_find_drive(const struct vm_config *c, const char *id);
 int config_find_net(const struct vm_config *c, const char *id);
+
+/* The drive that the guest's root file system is on, or NULL. */
+const struct drive_config *config_root(const struct vm_config *c);
 
 /* PATCH: buckets that `u` has are taken over, others stay. */
 void config_update_limit(struct rate_limiter_config *l, const struct rate_limiter_config *u);
