@@ -7,6 +7,7 @@
 #include "boot/cmdline.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 _Static_assert(CMDLINE_LEN_MAX < LAYOUT_CMDLINE_MAX, "command line has no room");
 
@@ -45,16 +46,28 @@ static size_t word_length(const char *s)
 	return n;
 }
 
-/* Whether one of the words before "--" is `key` or starts with `key=`. */
+/*
+ * The first word at or after `s`; its length is 0 behind the last one, and at a "--", which
+ * hands the rest to init.
+ */
+static const char *next_word(const char *s, size_t *len)
+{
+	s += strspn(s, " ");
+	*len = word_length(s);
+	if (*len == 2 && memcmp(s, "--", 2) == 0)
+		*len = 0;
+	return s;
+}
+
+/* Whether one of the words for the kernel is `key` or starts with `key=`. */
 static bool has_key(const char *args, const char *key)
 {
 	const size_t key_len = strlen(key);
 	size_t len;
 
 	for (;; args += len) {
-		args += strspn(args, " ");
-		len = word_length(args);
-		if (len == 0 || (len == 2 && memcmp(args, "--", 2) == 0))
+		args = next_word(args, &len);
+		if (len == 0)
 			return false;
 		if (len < key_len || memcmp(args, key, key_len) != 0)
 			continue;
@@ -63,26 +76,94 @@ static bool has_key(const char *args, const char *key)
 	}
 }
 
-int cmdline_build(struct cmdline *out, const char *boot_args, bool ours, struct err *e)
+/* How much of the arguments is for the kernel, without blanks at its end. */
+static size_t kernel_part(const char *args)
+{
+	const char *word = args;
+	size_t end, len;
+
+	do {
+		end = (size_t)(word - args);
+		word = next_word(word, &len);
+		word += len;
+	} while (len > 0);
+	return end;
+}
+
+/* A double quote that is not closed makes all that follows part of its word. */
+static bool quotes_match(const char *args, size_t len)
+{
+	bool quoted = false;
+
+	for (size_t i = 0; i < len; i++)
+		if (args[i] == '"')
+			quoted = !quoted;
+	return !quoted;
+}
+
+/* Put where the root file system is behind what is for the kernel. */
+static int add_root(struct cmdline *c, const struct drive_config *root, struct err *e)
+{
+	char words[32 + CONFIG_PARTUUID_MAX];
+	char *args = c->text;
+	size_t head = kernel_part(args);
+	size_t tail = strlen(args + head);
+	size_t len;
+
+	snprintf(words, sizeof(words), "%sroot=%s%s %s%s", head > 0 ? " " : "",
+		 root->has_partuuid ? "PARTUUID=" : "/dev/vda", root->partuuid,
+		 root->is_read_only ? "ro" : "rw", tail > 0 && args[head] != ' ' ? " " : "");
+	len = strlen(words);
+	if (!quotes_match(args, head))
+		return err_set(e, -EINVAL,
+			       "boot_args: a quote is not closed, and root= comes behind it");
+	if (head + len + tail > CMDLINE_LEN_MAX)
+		return err_set(e, -EINVAL, "boot_args: %zu bytes, more than %zu, with%s",
+			       head + tail, CMDLINE_LEN_MAX - len, words);
+	memmove(args + head + len, args + head, tail + 1);
+	memcpy(args + head, words, len);
+	return 0;
+}
+
+/* Put what is ours before everything. */
+static void add_ours(struct cmdline *c)
+{
+	char ours[CMDLINE_LEN_MAX + 1];
+	size_t at = 0, args_len = strlen(c->text);
+
+	for (size_t i = 0; i < ARRAY_SIZE(our_args); i++) {
+		size_t len = strlen(our_args[i].arg);
+
+		if (has_key(c->text, our_args[i].key) ||
+		    at + len + 1 + args_len > CMDLINE_LEN_MAX)
+			continue;
+		memcpy(ours + at, our_args[i].arg, len);
+		at += len;
+		ours[at++] = ' ';
+	}
+	if (args_len == 0 && at > 0)
+		at--;
+	memmove(c->text + at, c->text, args_len + 1);
+	memcpy(c->text, ours, at);
+}
+
+int cmdline_build(struct cmdline *out, const char *boot_args, bool ours,
+		  const struct drive_config *root, struct err *e)
 {
 	const char *args = boot_args != NULL ? boot_args : CMDLINE_DEFAULT;
-	const size_t args_len = strlen(args);
-	size_t at = 0, len;
+	struct cmdline c;
 	int rc;
 
 	rc = check_args(args, e);
 	if (rc != 0)
 		return rc;
-	for (size_t i = 0; ours && i < ARRAY_SIZE(our_args); i++) {
-		len = strlen(our_args[i].arg);
-		if (has_key(args, our_args[i].key) || at + len + 1 + args_len > CMDLINE_LEN_MAX)
-			continue;
-		memcpy(out->text + at, our_args[i].arg, len);
-		at += len;
-		out->text[at++] = ' ';
-	}
-	if (args_len == 0 && at > 0)
-		at--;
-	memcpy(out->text + at, args, args_len + 1);
+	memcpy(c.text, args, strlen(args) + 1);
+	if (root != NULL && !has_key(args, "root"))
+		rc = add_root(&c, root, e);
+	if (rc != 0)
+		return rc;
+	if (ours)
+		add_ours(&c);
+	*out = c;
 	return 0;
 }

@@ -233,7 +233,7 @@ int vm_set_boot(struct vm *vm, const struct boot_source *b, struct err *e)
 {
 	int kernel, initrd = -1;
 	struct cmdline unused;
-	int rc = cmdline_build(&unused, b->has_boot_args ? b->boot_args : NULL, false, e);
+	int rc = cmdline_build(&unused, b->has_boot_args ? b->boot_args : NULL, false, NULL, e);
 
 	if (rc < 0)
 		return rc;
@@ -273,7 +273,7 @@ static int write_tables(struct vm *vm, gpa_t *start_info, struct err *e)
 	struct boot_machine machine = { .vcpus = vm->config.machine.vcpu_count };
 	struct cmdline cmdline;
 	int rc = cmdline_build(&cmdline, b->has_boot_args ? b->boot_args : NULL,
-			       !vm->params.plain_boot_args, e);
+			       !vm->params.plain_boot_args, config_root(&vm->config), e);
 
 	if (rc < 0)
 		return rc;
@@ -426,5 +426,6 @@ void vm_destroy(struct vm *vm)
 	vm->hv->ops->close(vm->hv);
 	close_image(&vm->kernel_fd);
 	close_image(&vm->initrd_fd);
+	config_free(&vm->config);
 	free(vm);
 }

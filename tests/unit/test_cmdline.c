@@ -44,20 +44,76 @@ static struct row rows[] = {
 	  "boot_args: byte 0 (0xc3) is not printable ASCII" },
 };
 
-static void builds(void **state)
+static void build(const struct row *r, const struct drive_config *root)
 {
-	const struct row *r = *state;
 	struct cmdline out = { "untouched" };
 	struct err e;
 
 	if (r->text == NULL) {
-		assert_int_equal(cmdline_build(&out, r->args, r->ours, &e), -EINVAL);
+		assert_int_equal(cmdline_build(&out, r->args, r->ours, root, &e), -EINVAL);
 		assert_string_equal(e.text, r->reason);
 		assert_string_equal(out.text, "untouched");
 		return;
 	}
-	assert_int_equal(cmdline_build(&out, r->args, r->ours, &e), 0);
+	assert_int_equal(cmdline_build(&out, r->args, r->ours, root, &e), 0);
 	assert_string_equal(out.text, r->text);
+}
+
+static void builds(void **state)
+{
+	build(*state, NULL);
+}
+
+static const struct drive_config rw = { .is_root_device = true };
+static const struct drive_config ro = { .is_root_device = true, .is_read_only = true };
+static const struct drive_config part = { .is_root_device = true,
+					  .has_partuuid = true,
+					  .partuuid = "0eaa91a0-01" };
+
+/* With a root drive. */
+static struct root_row {
+	struct row row;
+	const struct drive_config *root;
+} root_rows[] = {
+	{ { "root_comes_last", "a b", false, "a b root=/dev/vda rw", NULL }, &rw },
+	{ { "root_with_defaults", NULL, false, CMDLINE_DEFAULT " root=/dev/vda ro", NULL },
+	  &ro },
+	{ { "root_alone", "", false, "root=/dev/vda rw", NULL }, &rw },
+	{ { "root_and_ours", "", true, "pci=off root=/dev/vda rw", NULL }, &rw },
+	{ { "root_by_partition", "a", true, "pci=off a root=PARTUUID=0eaa91a0-01 rw", NULL },
+	  &part },
+	{ { "root_before_dashes", "a -- b", false, "a root=/dev/vda ro -- b", NULL }, &ro },
+	{ { "root_before_first_dashes", "-- b -- c", true, "pci=off root=/dev/vda rw -- b -- c",
+	    NULL },
+	  &rw },
+	{ { "root_before_dashes_alone", "--", false, "root=/dev/vda rw --", NULL }, &rw },
+	{ { "root_before_blanks", " a  ", false, " a root=/dev/vda rw  ", NULL }, &rw },
+	{ { "root_behind_quoted_dashes", "a=\"b -- c\" d", false,
+	    "a=\"b -- c\" d root=/dev/vda rw", NULL },
+	  &rw },
+	{ { "clients_root_stays", "root=/dev/vda2 ro", false, "root=/dev/vda2 ro", NULL },
+	  &rw },
+	{ { "clients_root_stays_with_ours", "root=LABEL=x", true, "pci=off root=LABEL=x",
+	    NULL },
+	  &part },
+	{ { "root_of_init_is_not_the_kernels", "-- root=x", false, "root=/dev/vda rw -- root=x",
+	    NULL },
+	  &rw },
+	{ { "rootwait_is_not_root", "rootwait ro", false, "rootwait ro root=/dev/vda rw",
+	    NULL },
+	  &rw },
+	{ { "refuses_root_within_quotes", "a=\"b", false, NULL,
+	    "boot_args: a quote is not closed, and root= comes behind it" },
+	  &rw },
+	{ { "open_quote_behind_dashes", "a -- \"b", false, "a root=/dev/vda rw -- \"b", NULL },
+	  &rw },
+};
+
+static void builds_with_root(void **state)
+{
+	const struct root_row *r = *state;
+
+	build(&r->row, r->root);
 }
 
 /* A command line of `len` bytes. */
@@ -74,9 +130,9 @@ static void refuses_more_than_linux_reads(void **state)
 	struct cmdline out;
 	struct err e;
 
-	assert_int_equal(cmdline_build(&out, long_args(args, 2048), true, &e), -EINVAL);
+	assert_int_equal(cmdline_build(&out, long_args(args, 2048), true, NULL, &e), -EINVAL);
 	assert_string_equal(e.text, "boot_args: 2048 bytes, more than 2047");
-	assert_int_equal(cmdline_build(&out, long_args(args, 2047), true, &e), 0);
+	assert_int_equal(cmdline_build(&out, long_args(args, 2047), true, NULL, &e), 0);
 	assert_string_equal(out.text, args);
 }
 
@@ -86,11 +142,46 @@ static void leaves_out_what_does_not_fit(void **state)
 	struct cmdline out;
 	struct err e;
 
-	assert_int_equal(cmdline_build(&out, long_args(args, 2047 - 7), true, &e), 0);
+	assert_int_equal(cmdline_build(&out, long_args(args, 2047 - 7), true, NULL, &e), 0);
 	assert_string_equal(out.text, args);
-	assert_int_equal(cmdline_build(&out, long_args(args, 2047 - 8), true, &e), 0);
+	assert_int_equal(cmdline_build(&out, long_args(args, 2047 - 8), true, NULL, &e), 0);
 	assert_int_equal(strlen(out.text), 2047);
 	assert_memory_equal(out.text, "pci=off a", 9);
+}
+
+static void root_must_fit(void **state)
+{
+	const size_t len = strlen(" root=/dev/vda rw");
+	char args[CMDLINE_LEN_MAX + 1];
+	struct cmdline out = { "untouched" };
+	struct err e;
+
+	assert_int_equal(cmdline_build(&out, long_args(args, 2047 - len + 1), true, &rw, &e),
+			 -EINVAL);
+	assert_string_equal(e.text,
+			    "boot_args: 2031 bytes, more than 2030, with root=/dev/vda rw");
+	assert_string_equal(out.text, "untouched");
+	/* It is more important than ours. */
+	assert_int_equal(cmdline_build(&out, long_args(args, 2047 - len), true, &rw, &e), 0);
+	assert_int_equal(strlen(out.text), 2047);
+	assert_string_equal(out.text + 2047 - len, " root=/dev/vda rw");
+	assert_int_equal(cmdline_build(&out, long_args(args, 2047 - len - 8), true, &rw, &e),
+			 0);
+	assert_int_equal(strlen(out.text), 2047);
+	assert_memory_equal(out.text, "pci=off a", 9);
+}
+
+static void the_longest_partuuid_fits(void **state)
+{
+	struct drive_config d = part;
+	struct cmdline out;
+	struct err e;
+
+	memset(d.partuuid, 'f', CONFIG_PARTUUID_MAX);
+	assert_int_equal(cmdline_build(&out, "a -- b", false, &d, &e), 0);
+	assert_int_equal(strlen(out.text),
+			 strlen("a root=PARTUUID= rw -- b") + CONFIG_PARTUUID_MAX);
+	assert_string_equal(out.text + strlen(out.text) - 9, "f rw -- b");
 }
 
 int main(void)
@@ -98,11 +189,18 @@ int main(void)
 	static const struct CMUnitTest others[] = {
 		cmocka_unit_test(refuses_more_than_linux_reads),
 		cmocka_unit_test(leaves_out_what_does_not_fit),
+		cmocka_unit_test(root_must_fit),
+		cmocka_unit_test(the_longest_partuuid_fits),
 	};
-	struct CMUnitTest tests[ARRAY_SIZE(rows) + ARRAY_SIZE(others)] = { 0 };
+	struct CMUnitTest
+		tests[ARRAY_SIZE(rows) + ARRAY_SIZE(root_rows) + ARRAY_SIZE(others)] = { 0 };
+	struct CMUnitTest *t = tests;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		tests[i] = (struct CMUnitTest){ rows[i].name, builds, NULL, NULL, &rows[i] };
-	memcpy(tests + ARRAY_SIZE(rows), others, sizeof(others));
+		*t++ = (struct CMUnitTest){ rows[i].name, builds, NULL, NULL, &rows[i] };
+	for (size_t i = 0; i < ARRAY_SIZE(root_rows); i++)
+		*t++ = (struct CMUnitTest){ root_rows[i].row.name, builds_with_root, NULL, NULL,
+					    &root_rows[i] };
+	memcpy(t, others, sizeof(others));
 	return cmocka_run_group_tests_name("cmdline", tests, NULL, NULL);
 }
