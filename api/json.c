@@ -37,19 +37,19 @@ int json_parse_body(enum json_body body, struct text text, struct action *out, s
 
 /* ---- the configuration file ---- */
 
-enum { SECTION_MACHINE, SECTION_BOOT, SECTIONS_SERVED };
+enum { SECTION_MACHINE, SECTION_BOOT, SECTION_DRIVES, SECTION_NETS, SECTIONS_SERVED };
 
 static const char *const section_names[] = {
 	[SECTION_MACHINE] = "machine-config",
 	[SECTION_BOOT] = "boot-source",
+	[SECTION_DRIVES] = "drives",
+	[SECTION_NETS] = "network-interfaces",
 	/* Those that may be there as long as they ask for nothing. */
 	"balloon",
-	"drives",
 	"cpu-config",
 	"logger",
 	"metrics",
 	"mmds-config",
-	"network-interfaces",
 	"vsock",
 	"entropy",
 	"pmem",
@@ -120,27 +120,58 @@ static int find_sections(struct config *c, struct err *e)
 	return 0;
 }
 
+/* What a configuration stands for, so far. */
+struct actions {
+	struct action *at;
+	unsigned n;
+};
+
 static int take_section(const struct config *c, unsigned section, enum json_body body,
-			struct action *out, struct err *e)
+			struct actions *out, struct err *e)
 {
 	struct json_object o = json_member_object(&c->top, c->sections[section].n);
 
-	return json_body(body, &o, out, e);
+	if (!c->sections[section].given)
+		return 0;
+	return json_body(body, &o, &out->at[out->n++], e);
+}
+
+static int take_list(const struct config *c, unsigned section, enum json_body body,
+		     struct actions *out, struct err *e)
+{
+	struct json_object list = json_member_object(&c->top, c->sections[section].n);
+	int size, rc = 0;
+
+	if (!c->sections[section].given)
+		return 0;
+	size = json_list_size(&list, e);
+	if (size < 0)
+		return size;
+	if ((unsigned)size > JSON_CONFIG_ACTIONS - out->n)
+		return err_set(e, -EINVAL,
+			       "More than %d drives and network interfaces are not supported.",
+			       CONFIG_DEVICES_MAX);
+	for (unsigned i = 0; rc == 0 && i < (unsigned)size; i++) {
+		struct json_object o = json_element(&list, i);
+
+		rc = json_body(body, &o, &out->at[out->n++], e);
+	}
+	return rc;
 }
 
 /* Returns how many actions it made. */
-static int take_sections(const struct config *c, struct action *out, struct err *e)
+static int take_sections(const struct config *c, struct action *at, struct err *e)
 {
-	int n = 0;
-	int rc;
+	struct actions out = { .at = at };
+	int rc = take_section(c, SECTION_MACHINE, JSON_MACHINE_CONFIG, &out, e);
 
-	if (c->sections[SECTION_MACHINE].given) {
-		rc = take_section(c, SECTION_MACHINE, JSON_MACHINE_CONFIG, &out[n++], e);
-		if (rc < 0)
-			return rc;
-	}
-	rc = take_section(c, SECTION_BOOT, JSON_BOOT_SOURCE, &out[n++], e);
-	return rc < 0 ? rc : n;
+	if (rc == 0)
+		rc = take_section(c, SECTION_BOOT, JSON_BOOT_SOURCE, &out, e);
+	if (rc == 0)
+		rc = take_list(c, SECTION_DRIVES, JSON_DRIVE, &out, e);
+	if (rc == 0)
+		rc = take_list(c, SECTION_NETS, JSON_NET, &out, e);
+	return rc < 0 ? rc : (int)out.n;
 }
 
 int json_parse_config(const char *at, size_t len, struct action *out, unsigned max,

@@ -19,6 +19,11 @@ enum json_body {
 	JSON_BOOT_SOURCE,
 	JSON_ACTION, /* of PUT /actions */
 	JSON_VM_STATE, /* of PATCH /vm */
+	JSON_DRIVE,
+	JSON_DRIVE_PATCH,
+	JSON_NET, /* of PUT /network-interfaces */
+	JSON_NET_PATCH,
+	JSON_BODIES
 };
 
 /*
@@ -29,7 +34,7 @@ MUST_CHECK int json_parse_body(enum json_body body, struct text text, struct act
 			       struct err *e);
 
 /* The most actions that a configuration can stand for. */
-#define JSON_CONFIG_ACTIONS 2
+#define JSON_CONFIG_ACTIONS (2 + CONFIG_DEVICES_MAX)
 
 /*
  * Parse a whole configuration (--config-file; what GET /vm/config prints is accepted)

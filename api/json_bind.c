@@ -45,6 +45,16 @@ struct json_object json_member_object(const struct json_object *o, unsigned n)
 				     json_scan_member(o->doc->text, o->at, n).value };
 }
 
+struct json_object json_element(const struct json_object *list, unsigned n)
+{
+	const cJSON *tree = list->tree->child;
+
+	for (unsigned i = 0; i < n; i++)
+		tree = tree->next;
+	return (struct json_object){ list->doc, tree,
+				     json_scan_element(list->doc->text, list->at, n) };
+}
+
 /* A value as the text has it. */
 static struct text raw_value(const struct json_object *v)
 {
@@ -139,18 +149,29 @@ static int unknown_field(const struct json_object *o, unsigned n, const char *na
 	const char *names[FIELDS_MAX];
 	unsigned count = 0;
 
-	for (; fields[count].name; count++) {
+	for (; fields->name; fields++) {
 		assert(count < FIELDS_MAX);
-		names[count] = fields[count].name;
+		if (!fields->unlisted)
+			names[count++] = fields->name;
 	}
 	return unknown(o, at, &(struct stranger){ "field", name, names, count }, e);
 }
 
+static const struct {
+	const char *name;
+	uint64_t max;
+} integers[] = {
+	[FIELD_U8] = { "u8", UINT8_MAX },
+	[FIELD_U16] = { "u16", UINT16_MAX },
+	[FIELD_U64] = { "u64", UINT64_MAX },
+	[FIELD_USIZE] = { "usize", UINT64_MAX },
+};
+
 static int bind_number(const struct json_object *v, const struct field *f, struct value *out,
 		       struct err *e)
 {
-	const char *expected = f->type == FIELD_U8 ? "u8" : "usize";
-	uint64_t max = f->type == FIELD_U8 ? UINT8_MAX : UINT64_MAX;
+	const char *expected = integers[f->type].name;
+	uint64_t max = integers[f->type].max;
 	struct text raw = raw_value(v);
 	uint64_t number = 0;
 
@@ -186,11 +207,46 @@ static int bind_variant(const struct json_object *v, const struct field *f, stru
 	return unknown(v, end, &(struct stranger){ "variant", name, f->variants, count }, e);
 }
 
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) % 16 : -1;
+}
+
+/* Six times two digits with colons between them. */
+static bool parse_mac(const char *s, uint8_t mac[6])
+{
+	if (strlen(s) != 17)
+		return false;
+	for (unsigned i = 0; i < 6; i++, s += 3) {
+		int high = hex_digit(s[0]), low = hex_digit(s[1]);
+
+		if (high < 0 || low < 0 || s[2] != (i < 5 ? ':' : '\0'))
+			return false;
+		mac[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+static int bind_mac(const struct json_object *v, struct value *out, struct err *e)
+{
+	if (!cJSON_IsString(v->tree))
+		return unexpected(v, "type", "a string", e);
+	if (!parse_mac(v->tree->valuestring, out->u.mac))
+		return json_scan_error(e, v->doc->text, json_scan_end(v->doc->text, v->at),
+				       "The provided MAC address is invalid.");
+	return 0;
+}
+
 static int bind_value(const struct json_object *v, const struct field *f, struct value *out,
 		      struct err *e)
 {
 	switch (f->type) {
 	case FIELD_U8:
+	case FIELD_U16:
+	case FIELD_U64:
 	case FIELD_USIZE:
 		return bind_number(v, f, out, e);
 	case FIELD_VARIANT:
@@ -205,6 +261,11 @@ static int bind_value(const struct json_object *v, const struct field *f, struct
 			return unexpected(v, "type", "a string", e);
 		out->u.string = v->tree->valuestring;
 		return 0;
+	case FIELD_MAC:
+		return bind_mac(v, out, e);
+	case FIELD_OBJECT:
+		out->u.object = *v;
+		return 0;
 	}
 	assert(false);
 	return -EINVAL;
@@ -218,17 +279,24 @@ static const struct field *find_field(const struct field *fields, const char *na
 	return NULL;
 }
 
+/* What an object's members are bound to. */
+struct binding {
+	const struct field *fields;
+	struct value *values;
+	bool strict; /* unknown fields are refused */
+};
+
 static int bind_member(const struct json_object *o, unsigned n, const cJSON *member,
-		       const struct field *fields, struct value *values, struct err *e)
+		       const struct binding *b, struct err *e)
 {
-	const struct field *f = find_field(fields, member->string);
+	const struct field *f = find_field(b->fields, member->string);
 	struct json_object v;
 	struct value *out;
 	char what[64];
 
 	if (!f)
-		return unknown_field(o, n, member->string, fields, e);
-	out = &values[f - fields];
+		return b->strict ? unknown_field(o, n, member->string, b->fields, e) : 0;
+	out = &b->values[f - b->fields];
 	if (out->seen) {
 		snprintf(what, sizeof(what), "duplicate field `%s`", f->name);
 		return json_scan_error(e, o->doc->text,
@@ -250,24 +318,56 @@ static int missing_field(const struct json_object *o, const char *name, struct e
 	return json_scan_error(e, o->doc->text, json_scan_end(o->doc->text, o->at), what);
 }
 
-int json_bind(const struct json_object *o, const char *what, const struct field *fields,
-	      struct value *values, struct err *e)
+static int bind(const struct json_object *o, const char *what, const struct binding *b,
+		struct err *e)
 {
+	const struct field *fields = b->fields;
 	const cJSON *member;
 	unsigned n = 0;
 
 	if (!cJSON_IsObject(o->tree))
 		return unexpected(o, "type", what, e);
 	for (unsigned i = 0; fields[i].name; i++)
-		values[i] = (struct value){ 0 };
+		b->values[i] = (struct value){ 0 };
 	for (member = o->tree->child; member; member = member->next) {
-		int rc = bind_member(o, n++, member, fields, values, e);
+		int rc = bind_member(o, n++, member, b, e);
 
 		if (rc < 0)
 			return rc;
 	}
 	for (unsigned i = 0; fields[i].name; i++)
-		if (fields[i].required && !values[i].seen)
+		if (fields[i].required && !b->values[i].seen)
 			return missing_field(o, fields[i].name, e);
 	return 0;
+}
+
+int json_bind(const struct json_object *o, const char *what, const struct field *fields,
+	      struct value *values, struct err *e)
+{
+	return bind(o, what, &(struct binding){ fields, values, .strict = true }, e);
+}
+
+int json_bind_known(const struct json_object *o, const char *what, const struct field *fields,
+		    struct value *values, struct err *e)
+{
+	return bind(o, what, &(struct binding){ fields, values, .strict = false }, e);
+}
+
+int json_list_size(const struct json_object *list, struct err *e)
+{
+	if (!cJSON_IsArray(list->tree))
+		return unexpected(list, "type", "a sequence", e);
+	return cJSON_GetArraySize(list->tree);
+}
+
+bool json_copy_string(char *out, size_t size, const struct value *v)
+{
+	size_t len = v->given ? strlen(v->u.string) : 0;
+
+	if (len >= size)
+		return false;
+	if (len)
+		memcpy(out, v->u.string, len);
+	out[len] = '\0';
+	return true;
 }

@@ -2,6 +2,8 @@
 /* The objects of the API to actions: see json_body.h. Input from clients: all of it. */
 #include "api/json_body.h"
 
+#include "api/json_devices.h"
+
 #include <assert.h>
 #include <errno.h>
 
@@ -124,19 +126,6 @@ static const struct field boot_fields[] = {
 	{ 0 },
 };
 
-/* Copy a string that was given; false when it does not fit. */
-static bool copy_string(char *out, size_t size, const struct value *v)
-{
-	size_t len = v->given ? strlen(v->u.string) : 0;
-
-	if (len >= size)
-		return false;
-	if (len)
-		memcpy(out, v->u.string, len);
-	out[len] = '\0';
-	return true;
-}
-
 static int parse_boot(const struct json_object *o, struct action *out, struct err *e)
 {
 	struct boot_source *b = &out->u.boot;
@@ -149,17 +138,17 @@ static int parse_boot(const struct json_object *o, struct action *out, struct er
 	b->present = true;
 	b->has_initrd = v[INITRD_PATH].given;
 	b->has_boot_args = v[BOOT_ARGS].given;
-	if (!copy_string(b->kernel_image_path, sizeof(b->kernel_image_path),
-			 &v[KERNEL_IMAGE_PATH]))
+	if (!json_copy_string(b->kernel_image_path, sizeof(b->kernel_image_path),
+			      &v[KERNEL_IMAGE_PATH]))
 		return err_set(e, -EINVAL,
 			       "Boot source error: The kernel file cannot be opened: "
 			       "File name too long (os error 36)");
-	if (!copy_string(b->initrd_path, sizeof(b->initrd_path), &v[INITRD_PATH]))
+	if (!json_copy_string(b->initrd_path, sizeof(b->initrd_path), &v[INITRD_PATH]))
 		return err_set(
 			e, -EINVAL,
 			"Boot source error: The initrd file cannot be opened due to invalid "
 			"path or invalid permissions. File name too long (os error 36)");
-	if (!copy_string(b->boot_args, sizeof(b->boot_args), &v[BOOT_ARGS]))
+	if (!json_copy_string(b->boot_args, sizeof(b->boot_args), &v[BOOT_ARGS]))
 		return err_set(e, -EINVAL,
 			       "Boot source error: The kernel command line is invalid: "
 			       "boot_args is longer than %d bytes",
@@ -219,6 +208,16 @@ int json_body(enum json_body body, const struct json_object *o, struct action *o
 		return parse_action(o, out, e);
 	case JSON_VM_STATE:
 		return parse_vm_state(o, out, e);
+	case JSON_DRIVE:
+		return json_drive(o, out, e);
+	case JSON_DRIVE_PATCH:
+		return json_drive_patch(o, out, e);
+	case JSON_NET:
+		return json_net(o, out, e);
+	case JSON_NET_PATCH:
+		return json_net_patch(o, out, e);
+	case JSON_BODIES:
+		break;
 	}
 	assert(false);
 	return -EINVAL;

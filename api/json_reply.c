@@ -62,15 +62,27 @@ static void add_optional(struct out *o, const char *key, bool given, const char 
 		add_null(o, key);
 }
 
-static void add_empty_list(struct out *o, const char *key)
+static cJSON *add_list(struct out *o, const char *key)
 {
-	note(o, cJSON_AddArrayToObject(o->object, key));
+	cJSON *list = cJSON_AddArrayToObject(o->object, key);
+
+	note(o, list);
+	return list;
 }
 
 /* Put `part` into `o`, which it belongs to from then on. */
 static void add_part(struct out *o, const char *key, struct out part)
 {
 	if (part.short_of_memory || !cJSON_AddItemToObject(o->object, key, part.object)) {
+		cJSON_Delete(part.object);
+		o->short_of_memory = true;
+	}
+}
+
+/* Put `part` at the end of a list of `o`, as above. */
+static void add_item(struct out *o, cJSON *list, struct out part)
+{
+	if (part.short_of_memory || !cJSON_AddItemToArray(list, part.object)) {
 		cJSON_Delete(part.object);
 		o->short_of_memory = true;
 	}
@@ -132,12 +144,105 @@ static struct out boot_object(const struct boot_source *b)
 	return o;
 }
 
+/* As Firecracker, which prints what is in force: a bucket that does not limit is none. */
+static bool limits(const struct token_bucket_config *b)
+{
+	return b->present && b->size > 0 && b->refill_time_ms > 0;
+}
+
+static void add_bucket(struct out *o, const char *key, const struct token_bucket_config *b)
+{
+	struct out bucket;
+
+	if (!limits(b)) {
+		add_null(o, key);
+		return;
+	}
+	bucket = out_begin();
+	add_number(&bucket, "size", b->size);
+	if (b->has_one_time_burst && b->one_time_burst > 0)
+		add_number(&bucket, "one_time_burst", b->one_time_burst);
+	else
+		add_null(&bucket, "one_time_burst");
+	add_number(&bucket, "refill_time", b->refill_time_ms);
+	add_part(o, key, bucket);
+}
+
+static void add_limiter(struct out *o, const char *key, const struct rate_limiter_config *l)
+{
+	struct out limiter;
+
+	if (!limits(&l->bandwidth) && !limits(&l->ops)) {
+		add_null(o, key);
+		return;
+	}
+	limiter = out_begin();
+	add_bucket(&limiter, "bandwidth", &l->bandwidth);
+	add_bucket(&limiter, "ops", &l->ops);
+	add_part(o, key, limiter);
+}
+
+static struct out drive_object(const struct drive_config *d)
+{
+	struct out o = out_begin();
+
+	add_string(&o, "drive_id", d->id);
+	add_optional(&o, "partuuid", d->has_partuuid, d->partuuid);
+	add_bool(&o, "is_root_device", d->is_root_device);
+	add_string(&o, "cache_type", d->cache == CACHE_WRITEBACK ? "Writeback" : "Unsafe");
+	add_bool(&o, "is_read_only", d->is_read_only);
+	add_string(&o, "path_on_host", d->path);
+	add_limiter(&o, "rate_limiter", &d->limit);
+	add_string(&o, "io_engine", d->engine == ENGINE_ASYNC ? "Async" : "Sync");
+	add_null(&o, "socket");
+	/* Firecracker does not know it: only those see it who use it. */
+	if (d->direct)
+		add_bool(&o, "direct", true);
+	return o;
+}
+
+static struct out net_object(const struct net_config *n)
+{
+	struct out o = out_begin();
+	const uint8_t *m = n->mac;
+	char mac[18];
+
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
+		 m[4], m[5]);
+	add_string(&o, "iface_id", n->id);
+	add_string(&o, "host_dev_name", n->host_dev_name);
+	add_optional(&o, "guest_mac", n->has_mac, mac);
+	if (n->mtu)
+		add_number(&o, "mtu", n->mtu);
+	else
+		add_null(&o, "mtu");
+	add_limiter(&o, "rx_rate_limiter", &n->rx_limit);
+	add_limiter(&o, "tx_rate_limiter", &n->tx_limit);
+	return o;
+}
+
+static void add_drives(struct out *o, const struct vm_config *c)
+{
+	cJSON *list = add_list(o, "drives");
+
+	for (unsigned i = 0; i < c->n_drives; i++)
+		add_item(o, list, drive_object(c->drives[i]));
+}
+
+static void add_nets(struct out *o, const struct vm_config *c)
+{
+	cJSON *list = add_list(o, "network-interfaces");
+
+	for (unsigned i = 0; i < c->n_nets; i++)
+		add_item(o, list, net_object(c->nets[i]));
+}
+
 static struct out config_object(const struct vm_config *c)
 {
 	struct out o = out_begin();
 
 	add_null(&o, "balloon");
-	add_empty_list(&o, "drives");
+	add_drives(&o, c);
 	if (c->boot.present)
 		add_part(&o, "boot-source", boot_object(&c->boot));
 	else
@@ -147,10 +252,10 @@ static struct out config_object(const struct vm_config *c)
 	add_part(&o, "machine-config", machine_object(&c->machine));
 	add_null(&o, "metrics");
 	add_null(&o, "mmds-config");
-	add_empty_list(&o, "network-interfaces");
+	add_nets(&o, c);
 	add_null(&o, "vsock");
 	add_null(&o, "entropy");
-	add_empty_list(&o, "pmem");
+	add_list(&o, "pmem");
 	add_null(&o, "memory-hotplug");
 	return o;
 }

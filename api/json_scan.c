@@ -418,3 +418,17 @@ struct json_member json_scan_member(struct text json, size_t object, unsigned n)
 	}
 	return m;
 }
+
+size_t json_scan_element(struct text json, size_t list, unsigned n)
+{
+	size_t end = list;
+
+	for (unsigned i = 0;; i++) {
+		/* Past the bracket before the first element, the comma before the others. */
+		size_t at = json_scan_blanks(json, json_scan_blanks(json, end) + 1);
+
+		if (i == n)
+			return at;
+		end = json_scan_end(json, at);
+	}
+}

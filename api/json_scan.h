@@ -34,6 +34,12 @@ struct json_member {
  */
 struct json_member json_scan_member(struct text json, size_t object, unsigned n);
 
+/*
+ * The offset of the n-th element (from 0) of the list at offset `list`. The text was checked
+ * and the element exists.
+ */
+size_t json_scan_element(struct text json, size_t list, unsigned n);
+
 /* The offset after the value at offset `value` of a checked text. */
 size_t json_scan_end(struct text json, size_t value);
 

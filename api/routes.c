@@ -3,6 +3,7 @@
 #include "api/routes.h"
 
 #include "api/json.h"
+#include "api/json_devices.h"
 
 #include <errno.h>
 
@@ -25,6 +26,7 @@ struct route {
 	enum content content;
 	enum action_kind kind;
 	enum json_body body;
+	bool has_id; /* the second token is the id of a drive or interface */
 };
 
 static const struct route routes[] = {
@@ -35,36 +37,33 @@ static const struct route routes[] = {
 	{ { HTTP_PUT, "machine-config", NULL }, JSON, .body = JSON_MACHINE_CONFIG },
 	{ { HTTP_PATCH, "machine-config", NULL }, JSON, .body = JSON_MACHINE_CONFIG_PATCH },
 	{ { HTTP_PUT, "boot-source", NULL }, JSON, .body = JSON_BOOT_SOURCE },
+	{ { HTTP_PUT, "drives", NULL }, JSON, .body = JSON_DRIVE, .has_id = true },
+	{ { HTTP_PATCH, "drives", NULL }, JSON, .body = JSON_DRIVE_PATCH, .has_id = true },
+	{ { HTTP_DELETE, "drives", NULL }, EMPTY, .kind = ACTION_DELETE_DEVICE, .has_id = true },
+	{ { HTTP_PUT, "network-interfaces", NULL }, JSON, .body = JSON_NET, .has_id = true },
+	{ { HTTP_PATCH, "network-interfaces", NULL },
+	  JSON,
+	  .body = JSON_NET_PATCH,
+	  .has_id = true },
+	{ { HTTP_DELETE, "network-interfaces", NULL },
+	  EMPTY,
+	  .kind = ACTION_DELETE_DEVICE,
+	  .has_id = true },
 	{ { HTTP_PUT, "actions", NULL }, JSON, .body = JSON_ACTION },
 	{ { HTTP_PATCH, "vm", NULL }, JSON, .body = JSON_VM_STATE },
 };
 
 /* What Firecracker serves and this version does not. */
 static const struct pattern unserved[] = {
-	{ HTTP_PUT, "drives", NULL },
-	{ HTTP_PATCH, "drives", NULL },
-	{ HTTP_DELETE, "drives", NULL },
-	{ HTTP_PUT, "network-interfaces", NULL },
-	{ HTTP_PATCH, "network-interfaces", NULL },
-	{ HTTP_DELETE, "network-interfaces", NULL },
-	{ HTTP_PUT, "pmem", NULL },
-	{ HTTP_PATCH, "pmem", NULL },
-	{ HTTP_DELETE, "pmem", NULL },
-	{ HTTP_GET, "balloon", NULL },
-	{ HTTP_PUT, "balloon", NULL },
-	{ HTTP_PATCH, "balloon", NULL },
-	{ HTTP_GET, "mmds", NULL },
-	{ HTTP_PUT, "mmds", NULL },
-	{ HTTP_PATCH, "mmds", NULL },
-	{ HTTP_GET, "hotplug", "memory" },
-	{ HTTP_PUT, "hotplug", "memory" },
-	{ HTTP_PATCH, "hotplug", "memory" },
-	{ HTTP_PUT, "snapshot", NULL },
-	{ HTTP_PUT, "cpu-config", NULL },
-	{ HTTP_PUT, "entropy", NULL },
-	{ HTTP_PUT, "logger", NULL },
-	{ HTTP_PUT, "metrics", NULL },
-	{ HTTP_PUT, "serial", NULL },
+	{ HTTP_PUT, "pmem", NULL },	   { HTTP_PATCH, "pmem", NULL },
+	{ HTTP_DELETE, "pmem", NULL },	   { HTTP_GET, "balloon", NULL },
+	{ HTTP_PUT, "balloon", NULL },	   { HTTP_PATCH, "balloon", NULL },
+	{ HTTP_GET, "mmds", NULL },	   { HTTP_PUT, "mmds", NULL },
+	{ HTTP_PATCH, "mmds", NULL },	   { HTTP_GET, "hotplug", "memory" },
+	{ HTTP_PUT, "hotplug", "memory" }, { HTTP_PATCH, "hotplug", "memory" },
+	{ HTTP_PUT, "snapshot", NULL },	   { HTTP_PUT, "cpu-config", NULL },
+	{ HTTP_PUT, "entropy", NULL },	   { HTTP_PUT, "logger", NULL },
+	{ HTTP_PUT, "metrics", NULL },	   { HTTP_PUT, "serial", NULL },
 	{ HTTP_PUT, "vsock", NULL },
 };
 
@@ -123,6 +122,41 @@ static int no_route(enum http_method method, struct text first, struct text seco
 		       TEXT_ARGS(first));
 }
 
+/* The id in the path is that in the body. */
+static int compare_ids(struct text id, const struct action *a, struct err *e)
+{
+	bool drive = a->kind == ACTION_PUT_DRIVE || a->kind == ACTION_PATCH_DRIVE;
+	const char *in_body = a->kind == ACTION_PUT_DRIVE   ? a->u.drive.id :
+			      a->kind == ACTION_PATCH_DRIVE ? a->u.drive_update.id :
+			      a->kind == ACTION_PUT_NET	    ? a->u.net.id :
+							      a->u.net_update.id;
+
+	if (text_is(id, in_body))
+		return 0;
+	if (drive)
+		return err_set(e, -EINVAL,
+			       "The id from the path does not match the id from the body!");
+	return err_set(e, -EINVAL,
+		       "The id from the path [%.*s] does not match the id from the body [%s]!",
+		       TEXT_ARGS(id), in_body);
+}
+
+static int make_action(const struct route *r, struct text id, struct text body,
+		       struct action *out, struct err *e)
+{
+	int rc = r->has_id ? json_device_id(id, e) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (r->content == JSON) {
+		rc = json_parse_body(r->body, body, out, e);
+		return rc == 0 && r->has_id ? compare_ids(id, out, e) : rc;
+	}
+	memset(out, 0, sizeof(*out));
+	out->kind = r->kind;
+	return 0;
+}
+
 int route_request(const struct http_item *request, struct action *out, struct err *e)
 {
 	enum http_method method = request->method;
@@ -141,9 +175,5 @@ int route_request(const struct http_item *request, struct action *out, struct er
 		return err_set(e, -EINVAL, "%s", fault);
 	if (!r)
 		return no_route(method, first, second, e);
-	if (r->content == JSON)
-		return json_parse_body(r->body, request->body, out, e);
-	memset(out, 0, sizeof(*out));
-	out->kind = r->kind;
-	return 0;
+	return make_action(r, second, request->body, out, e);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a request asks for: the table of methods and paths. The first token of a path
- * decides (the first two for /vm/config and /hotplug/memory); what comes after it is
- * not looked at, as in Firecracker.
+ * decides (the first two for /vm/config and /hotplug/memory), the second is the id of
+ * a drive or interface; what comes after it is not looked at, as in Firecracker.
  *
  * Input from clients: method, path and body.
  */

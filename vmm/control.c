@@ -10,10 +10,10 @@
 #include "api/json.h"
 #include "vmm/lib/log.h"
 #include "vmm/version.h"
+#include "vmm/vm_devices.h"
 
 /* A configuration file is read whole; nobody writes one this long. */
 #define CONFIG_FILE_MAX (1 * MIB)
-#define CONFIG_ACTIONS_MAX 8
 
 #define PRE (1u << INSTANCE_NOT_STARTED)
 #define POST (1u << INSTANCE_RUNNING | 1u << INSTANCE_PAUSED)
@@ -85,6 +85,58 @@ static int put_boot_source(struct vm *vm, const struct action *a, struct reply *
 	return rc < 0 ? err_prefix(e, rc, "Boot source error") : 0;
 }
 
+static int put_drive(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_put_drive(vm, &a->u.drive, e);
+
+	(void)r;
+	return rc < 0 ? err_prefix(e, rc, "Drive config error") : 0;
+}
+
+static int patch_drive(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_patch_drive(vm, &a->u.drive_update, e);
+	struct err reason;
+
+	(void)r;
+	if (rc == 0)
+		return 0;
+	reason = *e;
+	return err_set(e, rc,
+		       "Drive config error: Unable to patch the block device: %s Please verify "
+		       "the request arguments.",
+		       reason.text);
+}
+
+static int put_net(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_put_net(vm, &a->u.net, e);
+
+	(void)r;
+	return rc < 0 ? err_prefix(e, rc, "Network config error") : 0;
+}
+
+static int patch_net(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_patch_net(vm, &a->u.net_update, e);
+
+	(void)r;
+	return rc < 0 ? err_prefix(e, rc,
+				   "Network config error: Unable to update the net device") :
+			0;
+}
+
+/* What Firecracker says when it has no PCI bus, which alone would allow it. */
+#define NO_HOTPLUG "PCI is not enabled"
+
+static int delete_device(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	(void)vm;
+	(void)a;
+	(void)r;
+	return err_set(e, -EOPNOTSUPP, NO_HOTPLUG);
+}
+
 static int instance_start(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
 {
 	int rc = vm_start(vm, e);
@@ -132,6 +184,7 @@ static int resume_vm(struct vm *vm, const struct action *a, struct reply *r, str
 static const struct control {
 	unsigned states; /* in which it is allowed */
 	control_handler handle;
+	const char *refusal; /* in other states; NULL: what all say */
 } controls[ACTION_KINDS] = {
 	[ACTION_GET_INSTANCE] = { ANY, get_instance },
 	[ACTION_GET_VERSION] = { ANY, get_version },
@@ -140,6 +193,11 @@ static const struct control {
 	[ACTION_PUT_MACHINE_CONFIG] = { PRE, set_machine_config },
 	[ACTION_PATCH_MACHINE_CONFIG] = { PRE, set_machine_config },
 	[ACTION_PUT_BOOT_SOURCE] = { PRE, put_boot_source },
+	[ACTION_PUT_DRIVE] = { PRE, put_drive, NO_HOTPLUG },
+	[ACTION_PATCH_DRIVE] = { POST, patch_drive },
+	[ACTION_PUT_NET] = { PRE, put_net, NO_HOTPLUG },
+	[ACTION_PATCH_NET] = { POST, patch_net },
+	[ACTION_DELETE_DEVICE] = { POST, delete_device },
 	[ACTION_INSTANCE_START] = { PRE, instance_start },
 	[ACTION_SEND_CTRL_ALT_DEL] = { POST, send_ctrl_alt_del },
 	[ACTION_FLUSH_METRICS] = { POST, flush_metrics },
@@ -159,6 +217,8 @@ void control_apply(void *ctx, const struct action *a, struct reply *r)
 		rc = err_set(&r->fault, -ESHUTDOWN, "The microVM has ended.");
 	else if (c->states & 1u << vm->state)
 		rc = c->handle(vm, a, r, &r->fault);
+	else if (c->refusal)
+		rc = err_set(&r->fault, -EPERM, "%s", c->refusal);
 	else
 		rc = err_set(&r->fault, -EPERM,
 			     "The requested operation is not supported %s the microVM.",
@@ -216,9 +276,9 @@ int control_apply_file(struct vm *vm, const char *path, struct err *e)
 	if (!text)
 		return -EINVAL;
 	rc = err_set(e, -ENOMEM, "out of memory");
-	actions = calloc(CONFIG_ACTIONS_MAX, sizeof(*actions));
+	actions = calloc(JSON_CONFIG_ACTIONS, sizeof(*actions));
 	if (actions) {
-		rc = json_parse_config(text, len, actions, CONFIG_ACTIONS_MAX, e);
+		rc = json_parse_config(text, len, actions, JSON_CONFIG_ACTIONS, e);
 		if (rc >= 0)
 			rc = apply_all(vm, actions, rc, e);
 	}

@@ -8,6 +8,7 @@ import pytest
 
 import elf
 from harness import Monitor, binary
+from taps import Taps
 
 
 def pytest_sessionstart(session):
@@ -32,7 +33,22 @@ def kernel(tmp_path_factory):
 
 
 @pytest.fixture
-def xenolith(tmp, request):
+def tap():
+    """tap(): the name of a new tap interface; it is gone after the test."""
+    taps = Taps()
+
+    def make(**more):
+        try:
+            return taps(**more)
+        except OSError as e:
+            return pytest.skip(f"no tap interface can be made: {e}")
+
+    yield make
+    taps.remove()
+
+
+@pytest.fixture
+def xenolith(tmp, tap, request):
     """Start a monitor: xenolith(*args, guest=..., env=..., api=..., ...). At the end of
     the test each must end by SIGTERM, if it has not ended, and leave nothing."""
     monitors = []

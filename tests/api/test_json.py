@@ -17,15 +17,33 @@ BODIES = [
                                   "track_dirty_pages": False, "huge_pages": "None"}, ()),
     ("PUT", "/boot-source", {"kernel_image_path": "/nowhere", "initrd_path": "/nowhere",
                              "boot_args": "x"}, ("kernel_image_path",)),
+    ("PUT", "/drives/d", {"drive_id": "d", "partuuid": "0-1", "is_root_device": True,
+                          "cache_type": "Unsafe", "is_read_only": True, "path_on_host": "/d",
+                          "rate_limiter": {}, "io_engine": "Sync", "direct": True},
+     ("drive_id", "is_root_device")),
+    ("PATCH", "/drives/d", {"drive_id": "d", "path_on_host": "/d", "rate_limiter": {}},
+     ("drive_id",)),
+    ("PUT", "/network-interfaces/n", {"iface_id": "n", "host_dev_name": "tap",
+                                      "guest_mac": "06:00:00:00:00:01", "mtu": 1500,
+                                      "rx_rate_limiter": {}, "tx_rate_limiter": {}},
+     ("iface_id", "host_dev_name")),
+    ("PATCH", "/network-interfaces/n", {"iface_id": "n", "rx_rate_limiter": {},
+                                        "tx_rate_limiter": {}}, ("iface_id",)),
     ("PUT", "/actions", {"action_type": "InstanceStart"}, ("action_type",)),
     ("PATCH", "/vm", {"state": "Paused"}, ("state",)),
 ]
+
+# Fields that may be null, which is as good as absent.
+NULLABLE = {"initrd_path", "boot_args", "partuuid", "is_read_only", "path_on_host",
+            "rate_limiter", "io_engine", "guest_mac", "mtu", "rx_rate_limiter",
+            "tx_rate_limiter"}
 IDS = [f"{m} {p}" for m, p, *_ in BODIES]
 
 WRONG = {
     int: [None, "1", 1.5, 1e3, -1, True, [], {}, [1], {"a": 1}],
     bool: [None, "true", 0, 1, [], {}],
     str: [1, 0.5, True, [], {}, ["x"], {"x": "y"}],
+    dict: [1, 0.5, True, [], "{}", {"x": {}}, {"ops": 1}, {"ops": []}, {"ops": {}}],
 }
 
 
@@ -45,12 +63,10 @@ def refused(vm, method, path, body):
 def test_wrong_types(vm, method, path, good, required):
     for field, value in good.items():
         for wrong in WRONG[type(value)]:
-            # PATCH and what need not be given may be null.
-            if wrong is None and (method == "PATCH" and path == "/machine-config"):
+            if wrong is None and (field in NULLABLE or
+                                  (method, path) == ("PATCH", "/machine-config")):
                 continue
             body = {**good, field: wrong}
-            if path == "/boot-source" and wrong is None:
-                continue
             fault = refused(vm, method, path, body)
             assert fault.startswith(PREFIX), (field, wrong, fault)
             assert "line 1 column" in fault, (field, wrong, fault)

@@ -10,7 +10,10 @@ METHODS = ("GET", "PUT", "PATCH", "DELETE")
 BEFORE = "The requested operation is not supported before starting the microVM."
 AFTER = "The requested operation is not supported after starting the microVM."
 KEYBOARD = "keyboard"
+NO_HOTPLUG = "PCI is not enabled"
+NOT_FOUND = "Device not found"
 KERNEL = object()  # stands for the path of a good kernel
+TAP = object()  # stands for the name of a tap
 
 # (method, path, body, before the start, after it): a status, or what a fault says.
 SERVED = [
@@ -21,6 +24,13 @@ SERVED = [
     ("PUT", "/machine-config", {"vcpu_count": 2, "mem_size_mib": 64}, 204, AFTER),
     ("PATCH", "/machine-config", {"vcpu_count": 2}, 204, AFTER),
     ("PUT", "/boot-source", {"kernel_image_path": KERNEL}, 204, AFTER),
+    ("PUT", "/drives/d", {"drive_id": "d", "is_root_device": False, "path_on_host": KERNEL,
+                          "is_read_only": True}, 204, NO_HOTPLUG),
+    ("PATCH", "/drives/d", {"drive_id": "d", "path_on_host": KERNEL}, BEFORE, NOT_FOUND),
+    ("DELETE", "/drives/d", None, BEFORE, NO_HOTPLUG),
+    ("PUT", "/network-interfaces/n", {"iface_id": "n", "host_dev_name": TAP}, 204, NO_HOTPLUG),
+    ("PATCH", "/network-interfaces/n", {"iface_id": "n"}, BEFORE, NOT_FOUND),
+    ("DELETE", "/network-interfaces/n", None, BEFORE, NO_HOTPLUG),
     ("PUT", "/actions", {"action_type": "InstanceStart"},
      "Cannot start microvm without kernel configuration.", AFTER),
     ("PUT", "/actions", {"action_type": "FlushMetrics"}, BEFORE, 204),
@@ -31,8 +41,7 @@ SERVED = [
 
 # Firecracker has them, this version does not: they say so, in every state.
 UNSERVED = [
-    *((m, p) for p in ("/drives/rootfs", "/network-interfaces/eth0", "/pmem/p0")
-      for m in ("PUT", "PATCH", "DELETE")),
+    *((m, "/pmem/p0") for m in ("PUT", "PATCH", "DELETE")),
     *((m, p) for p in ("/balloon", "/mmds", "/hotplug/memory") for m in ("GET", "PUT", "PATCH")),
     *(("PUT", p) for p in ("/cpu-config", "/entropy", "/logger", "/metrics", "/mmds/config",
                            "/serial", "/snapshot/create", "/snapshot/load", "/vsock")),
@@ -50,7 +59,7 @@ def known():
     return {(m, p) for m, p, *_ in SERVED} | set(UNSERVED)
 
 
-# /snapshot and /drives without an id are theirs, too; their messages are not fixed here.
+# /snapshot and /drives without more are theirs, too; their messages are not fixed here.
 # Neither is what a path's second token says to PATCH /vm: Firecracker does not look at it.
 UNKNOWN = [(m, p) for p in PATHS for m in METHODS
            if (m, p) not in known() and p not in ("/snapshot", "/drives") and
@@ -62,20 +71,21 @@ def everything(vm):
     return [vm.get(p).json for p in ("/", "/machine-config", "/vm/config")]
 
 
-def words(m, p):
-    return f"{m} {p}"
+def first_word(body):
+    """What tells bodies for one path from each other."""
+    value = next(iter((body or {"": ""}).values()))
+    return "" if value is KERNEL else value
 
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("method,path,body,before,after", SERVED,
-                         ids=[f"{m} {p} {list((b or {'': ''}).values())[0]}"
-                              for m, p, b, *_ in [(*c[:2], {k: "" if v is KERNEL else v
-                                                            for k, v in (c[2] or {}).items()})
-                                                  for c in SERVED]])
-def test_served(vm, kernel, state, method, path, body, before, after):
+                         ids=[f"{c[0]} {c[1]} {first_word(c[2])}" for c in SERVED])
+def test_served(vm, kernel, request, state, method, path, body, before, after):
     vm.go_to(state, kernel)
     if body:
         body = {k: kernel if v is KERNEL else v for k, v in body.items()}
+        body = {k: request.getfixturevalue("tap")() if v is TAP else v
+                for k, v in body.items()}
     old = everything(vm)
     response = vm.request(method, path, body)
     expected = before if state == NOT_STARTED else after

@@ -156,8 +156,15 @@ BAD_CONFIGS = {
                   "machine-config": {"vcpu_count": 0, "mem_size_mib": 64}}, "vCPUs"),
     "wrong type": ({"boot-source": {"kernel_image_path": "K"},
                     "machine-config": {"vcpu_count": "1", "mem_size_mib": 64}}, "expected u8"),
-    "a drive": ({"boot-source": {"kernel_image_path": "K"}, "drives": [{"drive_id": "x"}]},
-                "drives"),
+    "half a drive": ({"boot-source": {"kernel_image_path": "K"}, "drives": [{"drive_id": "x"}]},
+                     "is_root_device"),
+    "drives that are no list": ({"boot-source": {"kernel_image_path": "K"}, "drives": {}},
+                                "expected a sequence"),
+    "two root drives": ({"boot-source": {"kernel_image_path": "K"}, "drives": [
+        {"drive_id": i, "is_root_device": True, "is_read_only": True, "path_on_host": "K"}
+        for i in "xy"]}, "Drive config error: A root block device already exists!"),
+    "a bad MAC": ({"boot-source": {"kernel_image_path": "K"}, "network-interfaces": [
+        {"iface_id": "x", "host_dev_name": "t", "guest_mac": "1"}]}, "MAC address is invalid"),
     "a vsock": ({"boot-source": {"kernel_image_path": "K"}, "vsock": {"guest_cid": 3}}, "vsock"),
     "too much memory": ({"boot-source": {"kernel_image_path": "K"},
                          "machine-config": {"vcpu_count": 1, "mem_size_mib": 1 << 30}},

@@ -22,6 +22,9 @@ static int route(enum http_method method, const char *path, const char *body, st
 	return route_request(&item, a, e);
 }
 
+#define DRIVE(id) "{\"drive_id\":\"" id "\",\"is_root_device\":false,\"path_on_host\":\"/d\"}"
+#define NET(id) "{\"iface_id\":\"" id "\",\"host_dev_name\":\"tap\"}"
+
 struct route_case {
 	enum http_method method;
 	const char *path, *body;
@@ -46,6 +49,14 @@ static void paths_lead_to_actions(void **state)
 		  ACTION_PUT_BOOT_SOURCE },
 		{ HTTP_PUT, "/actions", "{\"action_type\":\"InstanceStart\"}",
 		  ACTION_INSTANCE_START },
+		{ HTTP_PUT, "/drives/a_1", DRIVE("a_1"), ACTION_PUT_DRIVE },
+		{ HTTP_PUT, "/drives/a/b", DRIVE("a"), ACTION_PUT_DRIVE },
+		{ HTTP_PATCH, "/drives/a/", "{\"drive_id\":\"a\"}", ACTION_PATCH_DRIVE },
+		{ HTTP_DELETE, "/drives/a", "", ACTION_DELETE_DEVICE },
+		{ HTTP_PUT, "/network-interfaces/a", NET("a"), ACTION_PUT_NET },
+		{ HTTP_PATCH, "/network-interfaces/a", "{\"iface_id\":\"a\"}",
+		  ACTION_PATCH_NET },
+		{ HTTP_DELETE, "/network-interfaces/a", "", ACTION_DELETE_DEVICE },
 		{ HTTP_PATCH, "/vm", "{\"state\":\"Paused\"}", ACTION_PAUSE },
 		{ HTTP_PATCH, "/vm/x", "{\"state\":\"Resumed\"}", ACTION_RESUME },
 		{ HTTP_GET, "/vm/config", "", ACTION_GET_VM_CONFIG },
@@ -118,16 +129,62 @@ static void bodies_belong_to_methods(void **state)
 	assert_faults(cases, ARRAY_SIZE(cases));
 }
 
+#define EMPTY_ID "The ID cannot be empty."
+#define BAD_ID "API Resource IDs can only contain alphanumeric characters and underscores."
+#define ID_64 "0123456789012345678901234567890123456789012345678901234567890123"
+
+static void ids_in_paths_are_checked(void **state)
+{
+	static const struct fault_case cases[] = {
+		{ HTTP_PUT, "/drives", "{}", EMPTY_ID },
+		{ HTTP_PUT, "/drives/", "x", EMPTY_ID },
+		{ HTTP_PUT, "/drives//a", DRIVE("a"), EMPTY_ID },
+		{ HTTP_PUT, "/drives", "", "Empty PUT request." },
+		{ HTTP_PATCH, "/drives", "{}", EMPTY_ID },
+		{ HTTP_DELETE, "/drives", "", EMPTY_ID },
+		{ HTTP_DELETE, "/drives/a", "{}", "Empty Delete request." },
+		{ HTTP_GET, "/drives/a", "",
+		  "Invalid request method and/or path: GET drives." },
+		{ HTTP_PUT, "/network-interfaces", "{}", EMPTY_ID },
+		{ HTTP_PATCH, "/network-interfaces", "{}", EMPTY_ID },
+		{ HTTP_DELETE, "/network-interfaces", "", EMPTY_ID },
+		{ HTTP_PUT, "/drives/a-b", DRIVE("a-b"), BAD_ID },
+		{ HTTP_PUT, "/drives/a%20", DRIVE("a"), BAD_ID },
+		{ HTTP_PUT, "/drives/..", DRIVE(".."), BAD_ID },
+		{ HTTP_PUT, "/drives/\xc3\xa9", DRIVE("\xc3\xa9"), BAD_ID },
+		{ HTTP_DELETE, "/network-interfaces/a.b", "", BAD_ID },
+		{ HTTP_DELETE, "/drives/" ID_64 "4", "",
+		  "API Resource IDs have at most 64 characters." },
+	};
+	struct action a;
+	struct err e;
+
+	assert_faults(cases, ARRAY_SIZE(cases));
+	assert_int_equal(route(HTTP_PUT, "/drives/" ID_64, DRIVE(ID_64), &a, &e), 0);
+	assert_string_equal(a.u.drive.id, ID_64);
+}
+
+static void ids_in_bodies_are_those_in_paths(void **state)
+{
+#define DIFFERS "The id from the path does not match the id from the body!"
+#define DIFFER "The id from the path [a] does not match the id from the body [b]!"
+	static const struct fault_case cases[] = {
+		{ HTTP_PUT, "/drives/a", DRIVE("b"), DIFFERS },
+		{ HTTP_PUT, "/drives/a", DRIVE("A"), DIFFERS },
+		{ HTTP_PUT, "/drives/a", DRIVE(""), EMPTY_ID },
+		{ HTTP_PUT, "/drives/a", DRIVE("a-"), BAD_ID },
+		{ HTTP_PATCH, "/drives/a", "{\"drive_id\":\"aa\"}", DIFFERS },
+		{ HTTP_PUT, "/network-interfaces/a", NET("b"), DIFFER },
+		{ HTTP_PATCH, "/network-interfaces/a", "{\"iface_id\":\"b\"}", DIFFER },
+	};
+
+	assert_faults(cases, ARRAY_SIZE(cases));
+}
+
 static void what_is_not_served_says_so(void **state)
 {
 #define NOT(what) what " is not served by this version of Xenolith."
 	static const struct fault_case cases[] = {
-		{ HTTP_PUT, "/drives/rootfs", "{}", NOT("PUT /drives") },
-		{ HTTP_PATCH, "/drives/rootfs", "{}", NOT("PATCH /drives") },
-		{ HTTP_DELETE, "/drives/rootfs", "", NOT("DELETE /drives") },
-		{ HTTP_PUT, "/network-interfaces/1", "{}", NOT("PUT /network-interfaces") },
-		{ HTTP_PATCH, "/network-interfaces/1", "{}", NOT("PATCH /network-interfaces") },
-		{ HTTP_DELETE, "/network-interfaces/1", "", NOT("DELETE /network-interfaces") },
 		{ HTTP_PUT, "/pmem/1", "{}", NOT("PUT /pmem") },
 		{ HTTP_PATCH, "/pmem/1", "{}", NOT("PATCH /pmem") },
 		{ HTTP_DELETE, "/pmem/1", "", NOT("DELETE /pmem") },
@@ -173,6 +230,8 @@ int main(void)
 		cmocka_unit_test(paths_lead_to_actions),
 		cmocka_unit_test(unknown_paths_and_methods_are_named),
 		cmocka_unit_test(bodies_belong_to_methods),
+		cmocka_unit_test(ids_in_paths_are_checked),
+		cmocka_unit_test(ids_in_bodies_are_those_in_paths),
 		cmocka_unit_test(what_is_not_served_says_so),
 		cmocka_unit_test(long_paths_are_cut),
 	};
