@@ -74,7 +74,8 @@ struct virtio_counts {
  */
 struct virtio_dev {
 	const struct virtio_ops *ops;
-	const struct virtio_transport_ops *transport;
+	const struct virtio_transport_ops *transport; /* NULL: not attached yet */
+	void *transport_ctx; /* the transport's own */
 	const char *name; /* "drive rootfs", for messages; borrowed */
 	struct dev_env env;
 	unsigned gsi;

@@ -30,7 +30,6 @@
 struct virtio_mmio {
 	struct virtio_dev *dev;
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
-	uint64_t driver_features;
 	struct virtq_layout layout[VIRTIO_QUEUES_MAX]; /* as written so far */
 	uint32_t held; /* vCPUs that wait for the reset, a bit each */
 	uint8_t *page; /* the register page; NULL: none */
