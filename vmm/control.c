@@ -184,7 +184,6 @@ static int resume_vm(struct vm *vm, const struct action *a, struct reply *r, str
 static const struct control {
 	unsigned states; /* in which it is allowed */
 	control_handler handle;
-	const char *refusal; /* in other states; NULL: what all say */
 } controls[ACTION_KINDS] = {
 	[ACTION_GET_INSTANCE] = { ANY, get_instance },
 	[ACTION_GET_VERSION] = { ANY, get_version },
@@ -193,9 +192,9 @@ static const struct control {
 	[ACTION_PUT_MACHINE_CONFIG] = { PRE, set_machine_config },
 	[ACTION_PATCH_MACHINE_CONFIG] = { PRE, set_machine_config },
 	[ACTION_PUT_BOOT_SOURCE] = { PRE, put_boot_source },
-	[ACTION_PUT_DRIVE] = { PRE, put_drive, NO_HOTPLUG },
+	[ACTION_PUT_DRIVE] = { PRE, put_drive },
 	[ACTION_PATCH_DRIVE] = { POST, patch_drive },
-	[ACTION_PUT_NET] = { PRE, put_net, NO_HOTPLUG },
+	[ACTION_PUT_NET] = { PRE, put_net },
 	[ACTION_PATCH_NET] = { POST, patch_net },
 	[ACTION_DELETE_DEVICE] = { POST, delete_device },
 	[ACTION_INSTANCE_START] = { PRE, instance_start },
@@ -203,6 +202,12 @@ static const struct control {
 	[ACTION_FLUSH_METRICS] = { POST, flush_metrics },
 	[ACTION_PAUSE] = { POST, pause_vm },
 	[ACTION_RESUME] = { POST, resume_vm },
+};
+
+/* What is said to those that come in another state, unless it is what all are told. */
+static const char *const refusals[ACTION_KINDS] = {
+	[ACTION_PUT_DRIVE] = NO_HOTPLUG,
+	[ACTION_PUT_NET] = NO_HOTPLUG,
 };
 
 void control_apply(void *ctx, const struct action *a, struct reply *r)
@@ -217,8 +222,8 @@ void control_apply(void *ctx, const struct action *a, struct reply *r)
 		rc = err_set(&r->fault, -ESHUTDOWN, "The microVM has ended.");
 	else if (c->states & 1u << vm->state)
 		rc = c->handle(vm, a, r, &r->fault);
-	else if (c->refusal)
-		rc = err_set(&r->fault, -EPERM, "%s", c->refusal);
+	else if (refusals[a->kind])
+		rc = err_set(&r->fault, -EPERM, "%s", refusals[a->kind]);
 	else
 		rc = err_set(&r->fault, -EPERM,
 			     "The requested operation is not supported %s the microVM.",
