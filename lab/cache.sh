@@ -60,3 +60,16 @@ cache_entry() {
 	touch "$entry"
 	printf '%s\n' "$entry"
 }
+
+# cache_apt NAME COMMAND [ARG...]: what the command prints, an answer of apt's, which takes
+# seconds and is therefore kept until apt's lists change. Fails when it prints nothing.
+cache_apt() {
+	local kept=$xl_cache/.apt-$1
+	shift
+	if [ ! "$kept" -nt /var/lib/apt/lists ]; then
+		mkdir -p "$xl_cache"
+		"$@" > "$kept.$$" && [ -s "$kept.$$" ] || { rm -f "$kept.$$"; return 1; }
+		mv "$kept.$$" "$kept"
+	fi
+	cat "$kept"
+}
