@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,9 +192,10 @@ static void act_triple(const char *arg)
 
 /* ---- lives ---- */
 
-/* Reap children and obey the power button until `pid` ends (0: for ever). */
-static void wait_for(pid_t pid)
+/* Reap children and obey the power button until `pid` ends (0: for ever): its status. */
+static int wait_for(pid_t pid)
 {
+	int status;
 	sigset_t set;
 	siginfo_t info;
 	pid_t dead;
@@ -203,9 +205,9 @@ static void wait_for(pid_t pid)
 	sigaddset(&set, SIG_POWER_BUTTON);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	for (;;) {
-		while ((dead = waitpid(-1, NULL, WNOHANG)) > 0) {
+		while ((dead = waitpid(-1, &status, WNOHANG)) > 0) {
 			if (dead == pid)
-				return;
+				return status;
 		}
 		if (sigwaitinfo(&set, &info) == SIG_POWER_BUTTON)
 			end(RB_POWER_OFF);
@@ -279,6 +281,55 @@ static void act_exec(const char *arg)
 	end(RB_POWER_OFF);
 }
 
+/* Bytes go both ways as they are, and nothing is echoed. */
+static void make_raw(int tty)
+{
+	struct termios t;
+
+	if (tcgetattr(tty, &t) < 0)
+		return;
+	cfmakeraw(&t);
+	tcsetattr(tty, TCSANOW, &t);
+}
+
+static void exec_script(const char *path)
+{
+	sigset_t none;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), script = open(path, O_RDONLY);
+
+	if (null < 0 || script < 0) {
+		dprintf(2, "xenolith: %s: %s\n", path, strerror(errno));
+		_exit(127);
+	}
+	if (isatty(script))
+		make_raw(script);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	dup2(null, 0);
+	dup2(1, 2);
+	dprintf(1, "xenolith: run\n");
+	execl("/bin/sh", "sh", path, (char *)NULL);
+	_exit(127);
+}
+
+static void act_run(const char *arg)
+{
+	int status = 0;
+	pid_t pid;
+
+	set_up_userland();
+	pid = fork();
+	if (pid == 0)
+		exec_script(arg);
+	if (pid > 0)
+		status = wait_for(pid);
+	dprintf(1, "\nxenolith: exit status %d\n",
+		WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	tcdrain(1);
+	end(RB_POWER_OFF);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(const char *arg);
@@ -286,6 +337,7 @@ static const struct {
 } acts[] = {
 	{ "shell", act_shell, "a shell on ttyS0; when it ends, power off" },
 	{ "exec", act_exec, "exec:PATH, PATH as PID 1" },
+	{ "run", act_run, "run:PATH, a script of the shell; when it ends, power off" },
 	{ "cat", act_cat, "cat:TEXT, print TEXT, power off" },
 	{ "idle", act_idle, "sleep until the power button" },
 	{ "busy", act_busy, "use the vCPU for ever" },

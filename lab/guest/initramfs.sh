@@ -11,26 +11,19 @@ xl_step=guest-initramfs
 . "$here/../cache.sh"
 . "$here/init.sh"
 
-# pack TREE OUT: owned by root and without dates, so that equal inputs give equal bytes.
-pack() {
-	find "$1" -exec touch -h -d @0 {} +
-	(cd "$1" && find . -mindepth 1 | LC_ALL=C sort |
-		cpio --quiet --reproducible --owner=0:0 -o -H newc) > "$2"
-}
-
 build_initramfs() {
 	local out=$1 tree=$1/tree
 
 	mkdir "$tree"
 	init_compile "$tree/init"
-	pack "$tree" "$out/bench.cpio"
+	init_pack "$tree" "$out/bench.cpio"
 
 	# Debian's static busybox finds its other programs by itself, so that 270 links,
 	# each of which would cost time at every start, are not needed.
 	mkdir "$tree/bin" "$tree/root"
 	install -m 755 "$busybox" "$tree/bin/busybox"
 	ln -s busybox "$tree/bin/sh"
-	pack "$tree" "$out/initramfs.cpio"
+	init_pack "$tree" "$out/initramfs.cpio"
 	rm -rf "$tree"
 	say "initramfs.cpio $(stat -c %s "$out/initramfs.cpio") bytes," \
 		"bench.cpio $(stat -c %s "$out/bench.cpio") bytes"
