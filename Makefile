@@ -256,6 +256,8 @@ guest: deps-lab ## build the micro-VM's kernel and initramfs, print where they a
 lab-parts: hypervisor guest
 	@$(alone) hypervisor-patches/build.sh --unpatched
 	@$(alone) lab/dom0/build.sh
+	@$(alone) lab/guest/debian.sh
+	@$(alone) lab/guest/stock.sh
 run: deps-lab all ## start a micro-VM in the lab
 	@XENOLITH=$B/xenolith $(alone) lab/run
 .PHONY: hypervisor guest lab-parts run
