@@ -34,11 +34,11 @@ int json_device_id(struct text id, struct err *e)
 
 static int take_id(char out[CONFIG_ID_MAX + 1], const struct value *v, struct err *e)
 {
-	int rc = json_device_id(text(v->u.string, strlen(v->u.string)), e);
+	size_t len = strlen(v->u.string);
+	int rc = json_device_id(text(v->u.string, len), e);
 
-	/* Its length was checked. */
-	if (rc == 0 && !json_copy_string(out, CONFIG_ID_MAX + 1, v))
-		rc = -EINVAL;
+	if (rc == 0)
+		memcpy(out, v->u.string, len + 1);
 	return rc;
 }
 

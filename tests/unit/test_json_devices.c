@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <cjson/cJSON.h>
 #include <cmocka.h>
 
 #define D "An error occurred when deserializing the json body of a request: "
@@ -450,10 +451,7 @@ static int parse_config(const char *in, struct err *e)
 /* What GET /vm/config says of the drives and interfaces. */
 static char *print(const struct vm_config *c)
 {
-	char *out = json_reply(&(struct reply){ .kind = REPLY_VM_CONFIG, .config = c });
-
-	assert_non_null(out);
-	return out;
+	return json_reply(&(struct reply){ .kind = REPLY_VM_CONFIG, .config = c });
 }
 
 static void put_all(struct vm_config *c, int n)
@@ -509,12 +507,14 @@ static void devices_are_printed_with_all_their_keys(void **state)
 	put_all(&c, 5);
 	c.boot = again.boot = actions[0].u.boot;
 	first = print(&c);
+	assert_non_null(first);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (!strstr(first, parts[i]))
 			fail_msg("no %s in %s", parts[i], first);
 	assert_int_equal(parse_config(first, &e), 6);
 	put_all(&again, 6);
 	second = print(&again);
+	assert_non_null(second);
 	assert_string_equal(first, second);
 	free(first);
 	free(second);
@@ -588,6 +588,50 @@ static void config_bounds_the_number_of_devices(void **state)
 	free(in);
 }
 
+/* ---- memory ---- */
+
+static unsigned allocations_left;
+
+static void *short_malloc(size_t size)
+{
+	return allocations_left == 0 ? NULL : (allocations_left--, malloc(size));
+}
+
+/* Fail the first allocation, the second, and so on until none fails. */
+static void memory_may_be_short_at_any_time(void **state)
+{
+	static const char in[] =
+		"{" BOOT ",\"network-interfaces\":[" IFACE("") "],\"drives\":[" DRIVE(
+			",\"partuuid\":\"u\",\"rate_limiter\":{\"ops\":{\"size\":1,"
+			"\"refill_time\":2}}") "]}";
+	cJSON_Hooks hooks = { short_malloc, free };
+	struct vm_config c;
+	unsigned n = 0;
+	struct err e;
+	char *out = NULL;
+	int rc;
+
+	config_init(&c);
+	cJSON_InitHooks(&hooks);
+	for (rc = -ENOMEM; rc == -ENOMEM && n < 1000; n++) {
+		allocations_left = n;
+		rc = parse_config(in, &e);
+	}
+	assert_int_equal(rc, 3);
+	assert_true(n > 30);
+	put_all(&c, 3);
+	for (n = 0; !out && n < 1000; n++) {
+		allocations_left = n;
+		out = print(&c);
+	}
+	cJSON_InitHooks(NULL);
+	assert_non_null(out);
+	assert_true(n > 30);
+	assert_non_null(strstr(out, "\"ops\":{\"size\":1,"));
+	free(out);
+	config_free(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -608,6 +652,7 @@ int main(void)
 		cmocka_unit_test(devices_come_after_machine_and_boot_source),
 		cmocka_unit_test(config_refuses_devices),
 		cmocka_unit_test(config_bounds_the_number_of_devices),
+		cmocka_unit_test(memory_may_be_short_at_any_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
