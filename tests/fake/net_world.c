@@ -202,8 +202,8 @@ void net_world_narrow(const struct net_world *w)
 
 void net_world_guest_sends(struct net_world *w, unsigned packet, uint32_t len, uint32_t segment)
 {
-	/* A place for each of those that are in flight. */
-	uint64_t at = NET_WORLD_BUFFERS + packet % 32 * (uint64_t)(128 * KIB);
+	/* A place for each of those that are in flight, if long ones are few. */
+	uint64_t at = NET_WORLD_BUFFERS + packet % 64 * (uint64_t)(112 * KIB);
 	uint32_t bytes = NET_WORLD_HEADER + len;
 	struct vring_seg segs[VIRTQ_SIZE_MAX];
 	unsigned n = 0;
