@@ -210,7 +210,7 @@ static int bind_variant(const struct json_object *v, const struct field *f, stru
 static int hex_digit(char c)
 {
 	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-	const char *at = c ? strchr(digits, c) : NULL;
+	const char *at = memchr(digits, c, sizeof(digits) - 1);
 
 	return at ? (int)(at - digits) % 16 : -1;
 }
@@ -223,7 +223,7 @@ static bool parse_mac(const char *s, uint8_t mac[6])
 	for (unsigned i = 0; i < 6; i++, s += 3) {
 		int high = hex_digit(s[0]), low = hex_digit(s[1]);
 
-		if (high < 0 || low < 0 || s[2] != (i < 5 ? ':' : '\0'))
+		if (high < 0 || low < 0 || (i < 5 && s[2] != ':'))
 			return false;
 		mac[i] = (uint8_t)(high << 4 | low);
 	}
