@@ -135,10 +135,9 @@ int config_put_drive(struct vm_config *c, const struct drive_config *d, struct e
 		return rc;
 	*drive = *d;
 	at = old >= 0 ? (unsigned)old : c->n_drives++;
-	if (d->is_root_device) {
-		memmove(&c->drives[1], &c->drives[0], at * sizeof(c->drives[0]));
-		at = 0;
-	}
+	/* A root device goes to the front, those before it move up. */
+	for (; d->is_root_device && at > 0; at--)
+		c->drives[at] = c->drives[at - 1];
 	c->drives[at] = drive;
 	return (int)at;
 }
@@ -169,14 +168,14 @@ int config_put_net(struct vm_config *c, const struct net_config *n, struct err *
 
 	if (rc < 0)
 		return rc;
-	net = at >= 0 ? c->nets[at] : new_device(c, sizeof(*net), &rc, e);
-	if (!net)
-		return rc;
-	*net = *n;
 	if (at < 0) {
+		net = new_device(c, sizeof(*net), &rc, e);
+		if (!net)
+			return rc;
 		at = (int)c->n_nets++;
 		c->nets[at] = net;
 	}
+	*c->nets[at] = *n;
 	return at;
 }
 
