@@ -15,6 +15,7 @@
 struct disk {
 	int fd;
 	loop_file_t file; /* of the loop that it was added to; by virtio_blk.c */
+	unsigned in_flight; /* requests; by virtio_blk.c */
 	bool read_only;
 	bool direct; /* O_DIRECT: through a bounce pool */
 	bool block_device;

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The block device at its bounds, under rate limits, and when its disk changes. */
+#include "tests/unit/blk_intercept.h"
+
+#include <fcntl.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <unistd.h>
+
+#include "vmm/lib/log.h"
+
+/* ---- bounds ---------------------------------------------------------------------- */
+
+static void no_more_than_so_many_are_in_flight(void **state)
+{
+	struct blk_guest g;
+
+	start(&g, &plain);
+	io.hold = true;
+	for (unsigned i = 0; i < 200; i++)
+		add_indirect(&g, i, 1);
+	blk_guest_kick(&g, 0);
+	blk_guest_run(&g, 1);
+	assert_int_equal(io.n_calls, BLK_IN_FLIGHT_MAX);
+	/* It does not ask to be notified of what it cannot take. */
+	add_indirect(&g, 200, 1);
+	assert_false(virtio_driver_kick(&g.driver, 0));
+	let_go(&g, 10);
+	blk_guest_wait(&g, 0, 10);
+	blk_guest_run(&g, 1);
+	assert_int_equal(io.n_calls, BLK_IN_FLIGHT_MAX + 10);
+	io.hold = false;
+	let_go(&g, BLK_IN_FLIGHT_MAX);
+	blk_guest_wait(&g, 0, 191);
+	assert_int_equal(io.n_calls, 201);
+	for (unsigned i = 0; i < 201; i++)
+		assert_int_equal(*blk_guest_status(&g, i), VIRTIO_BLK_S_OK);
+	add_indirect(&g, 0, 1);
+	assert_true(virtio_driver_kick(&g.driver, 0));
+	blk_guest_wait(&g, 0, 1);
+	blk_guest_stop(&g);
+}
+
+/* Long lists are few; what waits for one waits in order. */
+static void many_long_requests_take_turns(void **state)
+{
+	struct blk_guest g;
+
+	start(&g, &plain);
+	io.hold = true;
+	for (unsigned i = 0; i < 50; i++)
+		add_indirect(&g, i, 17 + i);
+	blk_guest_kick(&g, 0);
+	blk_guest_run(&g, 1);
+	assert_in_range(io.n_calls, 4, 49);
+	while (io.released < 50) {
+		let_go(&g, 3);
+		blk_guest_run(&g, 1);
+	}
+	blk_guest_wait(&g, 0, 50);
+	for (unsigned i = 0; i < 50; i++) {
+		assert_int_equal(*blk_guest_status(&g, i), VIRTIO_BLK_S_OK);
+		assert_int_equal(io.calls[i].n, 17 + i);
+	}
+	blk_guest_stop(&g);
+}
+
+/* ---- another disk ---------------------------------------------------------------- */
+
+static uint64_t capacity(struct blk_guest *g)
+{
+	return virtio_driver_read(&g->driver, VIRTIO_MMIO_CONFIG) |
+	       (uint64_t)virtio_driver_read(&g->driver, VIRTIO_MMIO_CONFIG + 4) << 32;
+}
+
+static void a_new_disk_takes_over_while_the_old_one_ends(void **state)
+{
+	static const struct blk_guest_options small = { .bytes = MIB };
+	struct blk_guest_req r = REQ(VIRTIO_BLK_T_IN, 0, 512);
+	struct disk *disk;
+	struct blk_guest g;
+	uint8_t zeroes[512] = { 0 };
+	int old, new;
+
+	start(&g, &plain);
+	io.hold = true;
+	add(&g, VIRTIO_BLK_T_IN, 1, 4);
+	blk_guest_kick(&g, 0);
+	blk_guest_run(&g, 1);
+	disk = blk_guest_disk(&small, &new);
+	assert_int_equal(ftruncate(new, 0), 0);
+	assert_int_equal(ftruncate(new, MIB), 0);
+	old = io.calls[0].file.fd;
+	virtio_blk_set_disk(g.blk, disk);
+	blk_guest_run(&g, 1);
+	assert_int_equal(capacity(&g), MIB / 512);
+	assert_int_equal(virtio_driver_acknowledge(&g.driver), VIRTIO_MMIO_INT_CONFIG);
+	io.hold = false;
+	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
+	assert_memory_equal(ram(&g, BLK_GUEST_DATA), zeroes, 512);
+	assert_true(fcntl(old, F_GETFD) >= 0);
+	io.released = 0;
+	let_go(&g, 4);
+	blk_guest_wait(&g, 0, 4);
+	for (unsigned i = 1; i < 5; i++) {
+		assert_int_equal(*blk_guest_status(&g, i), VIRTIO_BLK_S_OK);
+		assert_int_equal(*ram(&g, BLK_GUEST_DATA + i * 512 + 300),
+				 blk_guest_pattern(i * 512 + 300));
+	}
+	assert_int_equal(fcntl(old, F_GETFD), -1);
+	r.sector = MIB / 512;
+	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_IOERR);
+	close(new);
+	blk_guest_stop(&g);
+}
+
+static void the_capacity_follows_the_file(void **state)
+{
+	static const uint64_t sizes[] = { 2 * DISK, DISK, 1000, 0, DISK };
+	struct blk_guest g;
+
+	start(&g, &plain);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		uint32_t generation =
+			virtio_driver_read(&g.driver, VIRTIO_MMIO_CONFIG_GENERATION);
+
+		assert_int_equal(ftruncate(g.fd, (off_t)sizes[i]), 0);
+		virtio_blk_set_disk(g.blk, NULL);
+		blk_guest_run(&g, 1);
+		assert_int_equal(capacity(&g), sizes[i] / 512);
+		assert_int_not_equal(virtio_driver_read(&g.driver,
+							VIRTIO_MMIO_CONFIG_GENERATION),
+				     generation);
+		assert_int_equal(virtio_driver_acknowledge(&g.driver), VIRTIO_MMIO_INT_CONFIG);
+		/* Nothing new. */
+		virtio_blk_set_disk(g.blk, NULL);
+		blk_guest_run(&g, 1);
+		assert_int_equal(virtio_driver_acknowledge(&g.driver), 0);
+	}
+	blk_guest_stop(&g);
+}
+
+/* ---- the rate limiter ------------------------------------------------------------ */
+
+static const struct rate_limiter_config two_ops = {
+	.present = true, .ops = { .present = true, .size = 2, .refill_time_ms = 40 }
+};
+
+static void throttled_requests_wait_for_their_time(void **state)
+{
+	static const struct blk_guest_options slow = { .bytes = DISK, .limit = &two_ops };
+	struct blk_guest g;
+	uint64_t before;
+
+	start(&g, &slow);
+	before = clock_ms();
+	add(&g, VIRTIO_BLK_T_IN, 0, 7);
+	blk_guest_kick(&g, 0);
+	blk_guest_wait(&g, 0, 2);
+	assert_int_equal(io.n_calls, 2);
+	assert_false(virtio_driver_kick(&g.driver, 0));
+	blk_guest_wait(&g, 0, 5);
+	assert_in_range(clock_ms() - before, 99, 1000); /* five times 20 ms */
+	assert_in_range(virtio_blk_counts(g.blk).throttled, 3, 10);
+	blk_guest_stop(&g);
+}
+
+static void bytes_are_limited_too(void **state)
+{
+	static const struct rate_limiter_config config = {
+		.present = true,
+		.bandwidth = { .present = true, .size = 8192, .refill_time_ms = 80 }
+	};
+	static const struct blk_guest_options slow = { .bytes = DISK, .limit = &config };
+	struct blk_guest_req r = REQ(VIRTIO_BLK_T_OUT, 0, 4096),
+			     flush = REQ(VIRTIO_BLK_T_FLUSH, 0, 0);
+	struct blk_guest g;
+	uint64_t before;
+
+	start(&g, &slow);
+	before = clock_ms();
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
+	assert_in_range(clock_ms() - before, 79, 1000);
+	/* A flush has no bytes. */
+	before = virtio_blk_counts(g.blk).throttled;
+	assert_int_equal(blk_guest_do(&g, &flush), VIRTIO_BLK_S_OK);
+	assert_int_equal(virtio_blk_counts(g.blk).throttled, before);
+	blk_guest_stop(&g);
+}
+
+static void a_new_limit_frees_who_waits(void **state)
+{
+	static const struct rate_limiter_config hour = { .present = true,
+							 .ops = { .present = true,
+								  .size = 1,
+								  .refill_time_ms = 3600000 } },
+						none = { .present = true,
+							 .ops = { .present = true } };
+	static const struct blk_guest_options slow = { .bytes = DISK, .limit = &hour };
+	struct blk_guest g;
+
+	start(&g, &slow);
+	add(&g, VIRTIO_BLK_T_IN, 0, 5);
+	blk_guest_kick(&g, 0);
+	blk_guest_wait(&g, 0, 1);
+	blk_guest_run(&g, 20);
+	assert_false(blk_guest_reap(&g, 0));
+	virtio_blk_set_limit(g.blk, &hour); /* full again: one more */
+	blk_guest_wait(&g, 0, 1);
+	blk_guest_run(&g, 20);
+	assert_false(blk_guest_reap(&g, 0));
+	virtio_blk_set_limit(g.blk, &none);
+	blk_guest_wait(&g, 0, 3);
+	/* A reset does not wait for the time. */
+	virtio_blk_set_limit(g.blk, &hour);
+	add(&g, VIRTIO_BLK_T_IN, 0, 5);
+	blk_guest_kick(&g, 0);
+	blk_guest_wait(&g, 0, 1);
+	blk_guest_stop(&g);
+}
+
+/* What is refused costs no tokens, and is not held up. */
+static void bad_requests_are_not_limited(void **state)
+{
+	static const struct blk_guest_options slow = { .bytes = DISK, .limit = &two_ops };
+	struct blk_guest_req bad = REQ(VIRTIO_BLK_T_IN, 0, 100);
+	struct blk_guest g;
+
+	start(&g, &slow);
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(blk_guest_do(&g, &bad), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(virtio_blk_counts(g.blk).throttled, 0);
+	blk_guest_stop(&g);
+}
+
+/* ---- a driver that never stops ---------------------------------------------------- */
+
+void __real_virtqueue_push(struct virtqueue *q, uint16_t head, struct gmem_view *view,
+			   uint32_t written);
+void __wrap_virtqueue_push(struct virtqueue *q, uint16_t head, struct gmem_view *view,
+			   uint32_t written);
+
+static struct blk_guest *eager; /* adds each chain again as soon as it is pushed */
+static unsigned pushes;
+
+void __wrap_virtqueue_push(struct virtqueue *q, uint16_t head, struct gmem_view *view,
+			   uint32_t written)
+{
+	__real_virtqueue_push(q, head, view, written);
+	pushes++;
+	if (eager)
+		vring_make_available(&eager->driver.queues[0], head);
+}
+
+static void a_driver_that_never_stops_does_not_stop_the_others(void **state)
+{
+	struct blk_guest_req r = REQ(VIRTIO_BLK_T_SCSI_CMD, 0, 0);
+	struct blk_guest g;
+
+	start(&g, &plain);
+	assert_true(blk_guest_add(&g, &r) >= 0);
+	eager = &g;
+	pushes = 0;
+	blk_guest_kick(&g, 0);
+	assert_in_range(pushes, 1, 2000);
+	/* A bounded number each turn. */
+	for (unsigned i = 0; i < 10; i++) {
+		unsigned before = pushes;
+
+		assert_int_equal(loop_turn(g.loop), 0);
+		assert_in_range(pushes - before, 1, 2000);
+	}
+	blk_guest_reset(&g);
+	eager = NULL;
+	blk_guest_stop(&g);
+}
+
+static int limit_time(void **state)
+{
+	alarm(60); /* a request that never ends */
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_more_than_so_many_are_in_flight),
+		cmocka_unit_test(many_long_requests_take_turns),
+		cmocka_unit_test(a_new_disk_takes_over_while_the_old_one_ends),
+		cmocka_unit_test(the_capacity_follows_the_file),
+		cmocka_unit_test(throttled_requests_wait_for_their_time),
+		cmocka_unit_test(bytes_are_limited_too),
+		cmocka_unit_test(a_new_limit_frees_who_waits),
+		cmocka_unit_test(bad_requests_are_not_limited),
+		cmocka_unit_test(a_driver_that_never_stops_does_not_stop_the_others),
+	};
+
+	log_set_level(LOG_OFF);
+	return cmocka_run_group_tests(tests, limit_time, NULL);
+}
