@@ -12,7 +12,7 @@
 
 /* A host that is short of memory takes packets again soon; it has a second. */
 #define RETRY_NS UINT64_C(1000000)
-#define TRIES_MAX 1000
+#define TRIES_MAX 500
 
 static struct virtqueue *queue(const struct net_tx *tx)
 {
