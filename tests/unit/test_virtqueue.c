@@ -22,6 +22,8 @@ struct world {
 	struct vring_driver driver;
 	struct virtqueue q;
 	struct virtq_chain chain;
+	struct gmem_ops rewriting;
+	int (*map)(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid);
 };
 
 static void start(struct world *w, unsigned num, bool event_idx, bool indirect)
@@ -559,6 +561,61 @@ static void pop_refuses_when_no_view_is_to_be_had(void **state)
 	stop(&w);
 }
 
+/*
+ * The guest changes everything while the memory of a descriptor, or of a table, is being
+ * mapped: between what is checked and what is used.
+ */
+static int map_and_rewrite(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+{
+	struct world *w = CONTAINER_OF(ctx, struct world, ram);
+	struct vring_desc *table = (void *)(w->ram.bytes + TABLE);
+
+	for (unsigned i = 0; i < NUM; i++) {
+		vring_set_desc(&w->driver.desc[i], 1, UINT32_MAX, N | W | I, 0xffff);
+		/* What was not read yet is read now, and must be good. */
+		if (at.v > TABLE)
+			vring_set_desc(&table[i], 1, UINT32_MAX, N | W | I, 0xffff);
+		w->driver.avail->ring[i] = 0xffff;
+	}
+	return w->map(ctx, at, host, pages, valid);
+}
+
+static void start_rewriting(struct world *w, bool indirect)
+{
+	start(w, NUM, false, indirect);
+	w->map = w->ram.gmem.ops->map;
+	w->rewriting = *w->ram.gmem.ops;
+	w->rewriting.map = map_and_rewrite;
+	w->ram.gmem.ops = &w->rewriting;
+}
+
+static void what_was_checked_is_what_is_used(void **state)
+{
+	const struct vring_seg segs[] = { { DATA, 512, false } };
+	struct world w;
+
+	for (unsigned n = 1; n <= 2; n++) {
+		bool indirect = n == 2;
+		unsigned maps;
+
+		start_rewriting(&w, indirect);
+		maps = w.ram.maps;
+		if (indirect)
+			assert_int_equal(vring_add_indirect(&w.driver, segs, 1, TABLE), 0);
+		else
+			assert_int_equal(vring_add(&w.driver, segs, 1), 0);
+		assert_int_equal(pop(&w), 1);
+		assert_int_equal(w.ram.maps, maps + n); /* so it was rewritten */
+		assert_int_equal(w.chain.head, 0);
+		assert_int_equal(w.chain.n_out, 1);
+		assert_int_equal(w.chain.n_in, 0);
+		assert_int_equal(w.chain.out_len, 512);
+		check_seg(&w, 0, DATA, 512);
+		push(&w, 0);
+		stop(&w);
+	}
+}
+
 /* ---- interrupts ------------------------------------------------------------------ */
 
 static void add_and_publish(struct world *w, unsigned n)
@@ -734,6 +791,7 @@ int main(void)
 		cmocka_unit_test(pop_refuses_a_table_that_makes_the_chain_too_long),
 		cmocka_unit_test(pop_refuses_4_gib),
 		cmocka_unit_test(pop_refuses_when_no_view_is_to_be_had),
+		cmocka_unit_test(what_was_checked_is_what_is_used),
 		cmocka_unit_test(interrupt_follows_the_flag),
 		cmocka_unit_test(interrupt_comes_when_used_event_is_passed),
 		cmocka_unit_test(nothing_is_seen_before_it_is_published),
