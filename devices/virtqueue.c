@@ -251,16 +251,31 @@ static int walk(struct virtqueue *q, struct virtq_chain *c, unsigned next)
 }
 
 /*
+ * Ask for a notification of the next entry; returns how many there are already. The wish is
+ * written before avail.idx is read. Pairs with the driver's barrier between writing
+ * avail.idx and reading flags or avail_event (§2.7.13.4.1).
+ */
+static uint16_t ask(struct virtqueue *q)
+{
+	struct vring_used *used = q->used;
+
+	if (q->event_idx)
+		store16(avail_event(q), q->next_avail);
+	else
+		store16(&used->flags, 0);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return available(q);
+}
+
+/*
  * How many entries there are to take. With EVENT_IDX the driver notifies only once for each
- * index that it was told to, so whoever finds nothing, and wants to be notified, says so.
+ * index that it was told, so whoever finds nothing, and wants to be notified, asks anew.
  */
 static uint16_t look(struct virtqueue *q)
 {
 	uint16_t ahead = available(q);
 
-	if (ahead == 0 && q->event_idx && !q->notify_off && virtqueue_notify_on(q))
-		ahead = available(q);
-	return ahead;
+	return ahead == 0 && q->event_idx && !q->notify_off ? ask(q) : ahead;
 }
 
 int virtqueue_pop(struct virtqueue *q, struct virtq_chain *c)
@@ -365,19 +380,8 @@ void virtqueue_notify_off(struct virtqueue *q)
 
 bool virtqueue_notify_on(struct virtqueue *q)
 {
-	struct vring_used *used = q->used;
-
 	if (!virtqueue_ready(q))
 		return false;
-	if (q->event_idx)
-		store16(avail_event(q), q->next_avail);
-	else if (q->notify_off)
-		store16(&used->flags, 0);
 	q->notify_off = false;
-	/*
-	 * The wish is written before avail.idx is read. Pairs with the driver's barrier
-	 * between writing avail.idx and reading flags or avail_event (§2.7.13.4.1).
-	 */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return available(q) != 0;
+	return ask(q) != 0;
 }

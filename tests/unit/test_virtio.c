@@ -85,6 +85,20 @@ static void status_bits_are_set_in_order(void **state)
 	}
 }
 
+static void nothing_follows_failed_but_a_reset(void **state)
+{
+	struct world w;
+
+	enter(&w, AT_ACKNOWLEDGE);
+	out(&w, VIRTIO_MMIO_STATUS, ACKNOWLEDGE | FAILED);
+	out(&w, VIRTIO_MMIO_STATUS, ACKNOWLEDGE | DRIVER | FAILED);
+	assert_int_equal(status(&w), ACKNOWLEDGE | FAILED | NEEDS_RESET);
+	virtio_driver_reset(&w.driver);
+	out(&w, VIRTIO_MMIO_STATUS, ACKNOWLEDGE);
+	assert_int_equal(status(&w), ACKNOWLEDGE);
+	stop(&w);
+}
+
 static void device_starts_once_and_stops_once(void **state)
 {
 	struct world w;
@@ -207,6 +221,9 @@ static void acknowledging_clears_what_was_acknowledged(void **state)
 	assert_int_equal(in(&w, VIRTIO_MMIO_INTERRUPT_STATUS), 2);
 	out(&w, VIRTIO_MMIO_INTERRUPT_ACK, 0xffffffff);
 	assert_int_equal(in(&w, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	virtio_config_interrupt(&w.dev);
+	turn();
+	assert_int_equal(in(&w, VIRTIO_MMIO_INTERRUPT_STATUS), 2);
 	stop(&w);
 }
 
@@ -255,6 +272,7 @@ static void no_interrupt_before_driver_ok_and_after_a_reset(void **state)
 	virtio_config_interrupt(&w.dev);
 	virtio_used(&w.dev, 0);
 	virtio_fault(&w.dev, "late");
+	virtio_set_status(&w.dev, RUNNING | FAILED);
 	turn();
 	assert_int_equal(w.pulses, 0);
 	assert_int_equal(status(&w), RUNNING);
@@ -324,6 +342,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(status_bits_are_set_in_order),
+		cmocka_unit_test(nothing_follows_failed_but_a_reset),
 		cmocka_unit_test(device_starts_once_and_stops_once),
 		cmocka_unit_test(device_may_refuse_to_start),
 		cmocka_unit_test(only_offered_features_are_accepted),

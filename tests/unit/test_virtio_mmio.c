@@ -225,6 +225,48 @@ static void layout_is_only_what_was_written_in_time(void **state)
 	stop(&w);
 }
 
+static void queue_that_does_not_exist_has_no_layout(void **state)
+{
+	static const uint32_t queues[] = { QUEUES, VIRTIO_QUEUES_MAX, 0xffffffff };
+	static const unsigned layout[] = {
+		VIRTIO_MMIO_QUEUE_NUM,	      VIRTIO_MMIO_QUEUE_DESC_LOW,
+		VIRTIO_MMIO_QUEUE_DESC_HIGH,  VIRTIO_MMIO_QUEUE_AVAIL_LOW,
+		VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_MMIO_QUEUE_USED_LOW,
+		VIRTIO_MMIO_QUEUE_USED_HIGH,
+	};
+	struct world w;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(queues) * ARRAY_SIZE(layout); i++) {
+		enter(&w, AT_NEGOTIATED);
+		out(&w, VIRTIO_MMIO_QUEUE_SEL, queues[i % ARRAY_SIZE(queues)]);
+		out(&w, layout[i / ARRAY_SIZE(queues)], 1);
+		assert_int_equal(status(&w), NEGOTIATED | NEEDS_RESET);
+		stop(&w);
+	}
+}
+
+static void nothing_is_set_up_after_a_fault(void **state)
+{
+	uint64_t acked;
+	struct world w;
+
+	enter(&w, AT_FAULT_EARLY);
+	out(&w, VIRTIO_MMIO_QUEUE_SEL, 1);
+	out(&w, VIRTIO_MMIO_QUEUE_NUM, 8);
+	assert_int_equal(w.mmio.layout[1].num, 0);
+	w.mmio.layout[1] = w.driver.queues[0].where;
+	out(&w, VIRTIO_MMIO_QUEUE_READY, 1);
+	assert_int_equal(in(&w, VIRTIO_MMIO_QUEUE_READY), 0);
+	stop(&w);
+
+	enter(&w, AT_DRIVER);
+	virtio_fault(&w.dev, "early");
+	acked = w.dev.acked;
+	out(&w, VIRTIO_MMIO_DRIVER_FEATURES, 8);
+	assert_int_equal(w.dev.acked, acked);
+	stop(&w);
+}
+
 /* Whatever is written, in whatever width: only aligned words reach a register. */
 static void other_widths_and_alignments_are_ignored(void **state)
 {
@@ -431,6 +473,23 @@ static void reset_that_is_done_at_once_holds_nobody(void **state)
 	stop(&w);
 }
 
+static void reset_forgets_what_was_selected(void **state)
+{
+	struct world w;
+
+	start(&w);
+	out(&w, VIRTIO_MMIO_QUEUE_SEL, QUEUES);
+	out(&w, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
+	out(&w, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	/* Only the 32 bits of the register count. */
+	out_at(&w, VIRTIO_MMIO_STATUS, 4, UINT64_C(0xff00000000));
+	assert_int_equal(in(&w, VIRTIO_MMIO_QUEUE_NUM_MAX), 256);
+	assert_int_equal(in(&w, VIRTIO_MMIO_DEVICE_FEATURES), 0x30000008);
+	out(&w, VIRTIO_MMIO_DRIVER_FEATURES, 8);
+	assert_int_equal(w.dev.acked, 8);
+	stop(&w);
+}
+
 static void reset_works_where_nobody_can_wait(void **state)
 {
 	struct world w;
@@ -588,6 +647,8 @@ int main(void)
 		cmocka_unit_test(queues_follow_their_selector),
 		cmocka_unit_test(registers_may_be_written_at_their_time_only),
 		cmocka_unit_test(layout_is_only_what_was_written_in_time),
+		cmocka_unit_test(queue_that_does_not_exist_has_no_layout),
+		cmocka_unit_test(nothing_is_set_up_after_a_fault),
 		cmocka_unit_test(other_widths_and_alignments_are_ignored),
 		cmocka_unit_test(any_word_may_be_written_anywhere),
 		cmocka_unit_test(queue_becomes_ready_once_and_in_time),
@@ -597,6 +658,7 @@ int main(void)
 		cmocka_unit_test(notification_reaches_a_ready_queue_of_a_running_device),
 		cmocka_unit_test(reset_keeps_the_vcpu_waiting_until_nothing_is_in_flight),
 		cmocka_unit_test(reset_that_is_done_at_once_holds_nobody),
+		cmocka_unit_test(reset_forgets_what_was_selected),
 		cmocka_unit_test(reset_works_where_nobody_can_wait),
 		cmocka_unit_test(writes_during_a_reset_are_ignored),
 		cmocka_unit_test(generation_counts_changes),

@@ -84,47 +84,62 @@ struct layout_case {
 	const char *what;
 	uint32_t num;
 	uint64_t desc, avail, used;
-	int rc;
+	const char *fault;
 };
 
 #define AT_END(bytes) (RAM_BYTES - (bytes))
 
 /* Sizes for 8 descriptors: 128, 22 and 70 bytes. */
 static const struct layout_case layouts[] = {
-	{ "as it should be", 8, 0x1000, 0x2000, 0x3000, 0 },
-	{ "side by side", 8, 0x1000, 0x1080, 0x1098, 0 },
-	{ "in another order", 8, 0x1060, 0x1046, 0x1000, 0 },
-	{ "at address 0", 8, 0, 0x2000, 0x3000, 0 },
-	{ "desc at the end", 8, AT_END(128), 0x2000, 0x3000, 0 },
-	{ "avail at the end", 8, 0x1000, AT_END(22), 0x3000, 0 },
-	{ "used at the end", 8, 0x1000, 0x2000, AT_END(72), 0 },
-	{ "one descriptor", 1, 0x1000, 0x2000, 0x3000, 0 },
-	{ "the largest", 256, 0x1000, 0x2000, 0x3000, 0 },
-	{ "no descriptors", 0, 0x1000, 0x2000, 0x3000, -EPROTO },
-	{ "not a power of two", 7, 0x1000, 0x2000, 0x3000, -EPROTO },
-	{ "too large", 512, 0x10000, 0x20000, 0x30000, -EPROTO },
-	{ "too large for 16 bits", 65536 + 8, 0x1000, 0x2000, 0x3000, -EPROTO },
-	{ "the sign bit", 0x80000000, 0x1000, 0x2000, 0x3000, -EPROTO },
-	{ "desc not aligned", 8, 0x1008, 0x2000, 0x3000, -EPROTO },
-	{ "avail not aligned", 8, 0x1000, 0x2001, 0x3000, -EPROTO },
-	{ "used not aligned", 8, 0x1000, 0x2000, 0x3002, -EPROTO },
-	{ "desc behind the end", 8, AT_END(112), 0x2000, 0x3000, -EPROTO },
-	{ "avail behind the end", 8, 0x1000, AT_END(20), 0x3000, -EPROTO },
-	{ "used behind the end", 8, 0x1000, 0x2000, AT_END(68), -EPROTO },
-	{ "desc outside", 8, RAM_BYTES, 0x2000, 0x3000, -EPROTO },
-	{ "avail in the hole", 8, 0x1000, 0xd0000000, 0x3000, -EPROTO },
-	{ "used above all", 8, 0x1000, 0x2000, UINT64_C(1) << 40, -EPROTO },
-	{ "desc wraps", 8, UINT64_MAX - 15, 0x2000, 0x3000, -EPROTO },
-	{ "avail wraps", 8, 0x1000, UINT64_MAX - 1, 0x3000, -EPROTO },
-	{ "used wraps", 8, 0x1000, 0x2000, UINT64_MAX - 3, -EPROTO },
-	{ "avail in desc", 8, 0x1000, 0x107e, 0x3000, -EPROTO },
-	{ "used in desc", 8, 0x1000, 0x2000, 0x107c, -EPROTO },
-	{ "used in avail", 8, 0x1000, 0x2000, 0x2014, -EPROTO },
-	{ "desc in used", 8, 0x3040, 0x2000, 0x3000, -EPROTO },
-	{ "all the same", 8, 0x1000, 0x1000, 0x1000, -EPROTO },
-	{ "desc cannot be mapped", 8, 0x200000, 0x2000, 0x3000, -EPROTO },
-	{ "avail cannot be mapped", 8, 0x1000, 0x200ffe - 4, 0x3000, -EPROTO },
-	{ "used cannot be mapped", 8, 0x1000, 0x2000, 0x200000 - 4, -EPROTO },
+	{ "as it should be", 8, 0x1000, 0x2000, 0x3000, NULL },
+	{ "side by side", 8, 0x1000, 0x1080, 0x1098, NULL },
+	{ "in another order", 8, 0x1060, 0x1046, 0x1000, NULL },
+	{ "at address 0", 8, 0, 0x2000, 0x3000, NULL },
+	{ "desc at the end", 8, AT_END(128), 0x2000, 0x3000, NULL },
+	{ "avail at the end", 8, 0x1000, AT_END(22), 0x3000, NULL },
+	{ "used at the end", 8, 0x1000, 0x2000, AT_END(72), NULL },
+	{ "one descriptor", 1, 0x1000, 0x2000, 0x3000, NULL },
+	{ "the largest", 256, 0x1000, 0x2000, 0x3000, NULL },
+	{ "no descriptors", 0, 0x1000, 0x2000, 0x3000,
+	  "its size is not a power of two from 1 to 256" },
+	{ "not a power of two", 7, 0x1000, 0x2000, 0x3000,
+	  "its size is not a power of two from 1 to 256" },
+	{ "too large", 512, 0x10000, 0x20000, 0x30000,
+	  "its size is not a power of two from 1 to 256" },
+	{ "too large for 16 bits", 65536 + 8, 0x1000, 0x2000, 0x3000,
+	  "its size is not a power of two from 1 to 256" },
+	{ "the sign bit", 0x80000000, 0x1000, 0x2000, 0x3000,
+	  "its size is not a power of two from 1 to 256" },
+	{ "desc not aligned", 8, 0x1008, 0x2000, 0x3000,
+	  "its descriptor table is not aligned to 16" },
+	{ "avail not aligned", 8, 0x1000, 0x2001, 0x3000,
+	  "its available ring is not aligned to 2" },
+	{ "used not aligned", 8, 0x1000, 0x2000, 0x3002, "its used ring is not aligned to 4" },
+	{ "desc behind the end", 8, AT_END(112), 0x2000, 0x3000,
+	  "its descriptor table is not in RAM" },
+	{ "avail behind the end", 8, 0x1000, AT_END(20), 0x3000,
+	  "its available ring is not in RAM" },
+	{ "used behind the end", 8, 0x1000, 0x2000, AT_END(68), "its used ring is not in RAM" },
+	{ "desc outside", 8, RAM_BYTES, 0x2000, 0x3000, "its descriptor table is not in RAM" },
+	{ "avail in the hole", 8, 0x1000, 0xd0000000, 0x3000,
+	  "its available ring is not in RAM" },
+	{ "used above all", 8, 0x1000, 0x2000, UINT64_C(1) << 40,
+	  "its used ring is not in RAM" },
+	{ "desc wraps", 8, UINT64_MAX - 15, 0x2000, 0x3000,
+	  "its descriptor table is not in RAM" },
+	{ "avail wraps", 8, 0x1000, UINT64_MAX - 1, 0x3000,
+	  "its available ring is not in RAM" },
+	{ "used wraps", 8, 0x1000, 0x2000, UINT64_MAX - 3, "its used ring is not in RAM" },
+	{ "avail in desc", 8, 0x1000, 0x107e, 0x3000, "its areas overlap" },
+	{ "used in desc", 8, 0x1000, 0x2000, 0x107c, "its areas overlap" },
+	{ "used in avail", 8, 0x1000, 0x2000, 0x2014, "its areas overlap" },
+	{ "desc in used", 8, 0x3040, 0x2000, 0x3000, "its areas overlap" },
+	{ "all the same", 8, 0x1000, 0x1000, 0x1000, "its areas overlap" },
+	{ "desc cannot be mapped", 8, 0x200000, 0x2000, 0x3000, "its areas cannot be mapped" },
+	{ "avail cannot be mapped", 8, 0x1000, 0x200ffe - 4, 0x3000,
+	  "its areas cannot be mapped" },
+	{ "used cannot be mapped", 8, 0x1000, 0x2000, 0x200000 - 4,
+	  "its areas cannot be mapped" },
 };
 
 static void areas_are_checked(void **state)
@@ -141,8 +156,8 @@ static void areas_are_checked(void **state)
 		ram.hole = 0x200000;
 		ram.hole_bytes = PAGE_BYTES;
 		rc = virtqueue_start(&q, &ram.gmem, &where, true, true);
-		if (rc != c->rc || virtqueue_ready(&q) != (rc == 0) ||
-		    (q.fault == NULL) != (rc == 0))
+		if (rc != (c->fault ? -EPROTO : 0) || virtqueue_ready(&q) != (rc == 0) ||
+		    strcmp(q.fault ? q.fault : "", c->fault ? c->fault : "") != 0)
 			fail_msg("%s: %d, %s", c->what, rc, q.fault ? q.fault : "no fault");
 		virtqueue_stop(&q);
 		assert_false(virtqueue_ready(&q));
@@ -745,6 +760,7 @@ static void driver_notifies_only_at_the_index_asked_for(void **state)
 	assert_int_equal(pop(&w), 0); /* does not ask for it */
 	vring_add(&w.driver, &seg, 1);
 	assert_false(vring_wants_kick(&w.driver));
+	assert_int_equal(w.driver.used->flags, 0); /* means nothing here (§2.7.10) */
 	assert_true(virtqueue_notify_on(&w.q));
 	assert_int_equal(pop(&w), 1);
 	push(&w, 0);
