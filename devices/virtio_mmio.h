@@ -11,6 +11,11 @@
  * Writes: registers take aligned 32-bit writes, others are ignored (§4.2.2.2 forbids them).
  * The configuration space takes 1, 2 or 4 bytes.
  *
+ * A register that is written when the driver must not is a fault of the driver: features
+ * after FEATURES_OK, a queue's size and addresses before FEATURES_OK, after DRIVER_OK or
+ * while the queue is ready. So is writing 0 to QueueReady of a queue that is ready after
+ * DRIVER_OK, since VIRTIO_F_RING_RESET is not offered; before, it takes the queue back.
+ *
  * Writing 0 to Status keeps the vCPU waiting (dev_env.hold) until nothing is in flight any
  * more, since Linux does not read Status back; other vCPUs read the status as it was until
  * then. Other writes during a reset are ignored.
