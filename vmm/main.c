@@ -20,8 +20,8 @@
 #include "vmm/term.h"
 #include "vmm/version.h"
 
-/* Operations in flight: connections, serial, event channels, signals, timers. */
-#define LOOP_ENTRIES 64
+/* What is submitted at once: a batch of requests of a disk, and what else there is. */
+#define LOOP_ENTRIES 256
 
 struct program {
 	struct options options;
@@ -215,9 +215,8 @@ static int run(struct monitor *m)
 
 static void tear_down(struct monitor *m)
 {
-	/* The last thing that turns the loop. */
 	if (m->vm)
-		serial_flush(m->vm->serial);
+		vm_stop(m->vm);
 	if (m->api)
 		api_server_destroy(m->api);
 	console_destroy(m->console);

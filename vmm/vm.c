@@ -11,75 +11,13 @@
 #include "boot/cmdline.h"
 #include "vmm/lib/layout.h"
 #include "vmm/lib/log.h"
+#include "vmm/vm_io.h"
 
 /*
  * How long to wait before the guest is prepared: long enough for the client to take its
  * answer and ask on, which must not wait for memory to be populated.
  */
 #define PREPARE_DELAY_MS 1
-
-/* ---- the guest's accesses ---- */
-
-static enum bus_space bus_space(const struct hv_io *io)
-{
-	return io->space == HV_PIO ? BUS_PIO : BUS_MMIO;
-}
-
-/* One element of a REP access: its data lies in guest memory. */
-static int indirect_element(struct vm *vm, const struct hv_io *io, uint64_t addr, gpa_t data)
-{
-	uint64_t value = 0;
-	int rc = 0;
-
-	if (io->write) {
-		rc = gmem_read(&vm->gmem, data, &value, io->size);
-		if (rc == 0)
-			bus_write(&vm->bus, bus_space(io), addr, io->size, value);
-	} else {
-		value = bus_read(&vm->bus, bus_space(io), addr, io->size);
-		rc = gmem_write(&vm->gmem, data, &value, io->size);
-	}
-	return rc;
-}
-
-/* Memory addresses move on with each element, a port stays. */
-static void indirect_io(struct vm *vm, const struct hv_io *io)
-{
-	uint64_t step = io->backwards ? 0 - (uint64_t)io->size : io->size;
-	uint64_t addr = io->addr;
-	gpa_t data = gpa(io->data);
-
-	for (uint32_t i = 0; i < io->count; i++) {
-		int rc = indirect_element(vm, io, addr, data);
-
-		if (rc < 0) {
-			log_guest(&vm->guest_log, "vm",
-				  "access to %#llx: its data at %#llx is not RAM",
-				  (unsigned long long)addr, (unsigned long long)data.v);
-			return;
-		}
-		data.v += step;
-		if (io->space == HV_MMIO)
-			addr += step;
-	}
-}
-
-static bool on_io(void *ctx, struct hv_io *io)
-{
-	struct vm *vm = ctx;
-
-	if (io->size != 1 && io->size != 2 && io->size != 4 && io->size != 8) {
-		io->data = UINT64_MAX;
-		return true;
-	}
-	if (io->indirect)
-		indirect_io(vm, io);
-	else if (io->write)
-		bus_write(&vm->bus, bus_space(io), io->addr, io->size, io->data);
-	else
-		io->data = bus_read(&vm->bus, bus_space(io), io->addr, io->size);
-	return true;
-}
 
 /* ---- its end ---- */
 
@@ -106,6 +44,13 @@ static void on_ended(void *ctx, enum hv_end end)
 	};
 
 	vm_end(ctx, ends[end].code, ends[end].why);
+}
+
+static void on_invalidate(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	gmem_invalidate(&vm->gmem);
 }
 
 static void on_lost(void *ctx, const char *why)
@@ -148,18 +93,27 @@ static int shape(struct vm *vm, struct err *e)
 {
 	struct hv_shape s = { .vcpus = vm->config.machine.vcpu_count,
 			      .ram = vm->config.machine.mem_size_mib * MIB };
-	struct hv_range ranges[BUS_RANGES_MAX];
+	struct hv_range ranges[BUS_RANGES_MAX + 1];
+	unsigned n = 0;
 	int rc;
 
 	for (unsigned i = 0; i < vm->bus.n; i++) {
 		const struct bus_range *r = &vm->bus.ranges[i];
 
-		ranges[i] = (struct hv_range){ .space = r->space == BUS_PIO ? HV_PIO : HV_MMIO,
-					       .first = r->first,
-					       .last = r->last };
+		ranges[n++] =
+			(struct hv_range){ .space = r->space == BUS_PIO ? HV_PIO : HV_MMIO,
+					   .first = r->first,
+					   .last = r->last };
 	}
+	/* As many devices as there can be: which there are is known at the start. */
+	ranges[n++] = (struct hv_range){ .space = HV_MMIO,
+					 .first = LAYOUT_VIRTIO,
+					 .last = LAYOUT_VIRTIO - 1 +
+						 LAYOUT_VIRTIO_MAX * LAYOUT_VIRTIO_WINDOW };
 	vm->loaded = false;
-	rc = vm->hv->ops->shape(vm->hv, &s, ranges, vm->bus.n, e);
+	/* Mapped memory would keep the domain that goes now. */
+	gmem_fini(&vm->gmem);
+	rc = vm->hv->ops->shape(vm->hv, &s, ranges, n, e);
 	vm->shaped = rc == 0;
 	gmem_init(&vm->gmem, vm->shaped ? s.ram : 0, &vm->hv->ops->mem, vm->hv);
 	return rc;
@@ -267,22 +221,23 @@ int vm_set_boot(struct vm *vm, const struct boot_source *b, struct err *e)
 
 /* ---- running ---- */
 
-static int write_tables(struct vm *vm, gpa_t *start_info, struct err *e)
+static int write_tables(struct vm *vm, struct boot_machine *machine, gpa_t *start_info,
+			struct err *e)
 {
 	const struct boot_source *b = &vm->config.boot;
-	struct boot_machine machine = { .vcpus = vm->config.machine.vcpu_count };
 	struct cmdline cmdline;
 	int rc = cmdline_build(&cmdline, b->has_boot_args ? b->boot_args : NULL,
 			       !vm->params.plain_boot_args, config_root(&vm->config), e);
 
 	if (rc < 0)
 		return rc;
-	machine.cmdline = cmdline.text;
-	return boot_load_tables(&vm->gmem, &vm->images, &machine, start_info, e);
+	machine->cmdline = cmdline.text;
+	return boot_load_tables(&vm->gmem, &vm->images, machine, start_info, e);
 }
 
 int vm_start(struct vm *vm, struct err *e)
 {
+	struct boot_machine machine = { .vcpus = vm->config.machine.vcpu_count };
 	struct hv_entry entry;
 	int rc;
 
@@ -292,13 +247,17 @@ int vm_start(struct vm *vm, struct err *e)
 			       "Cannot start microvm without kernel configuration.");
 	rc = prepare(vm, e);
 	if (rc == 0)
-		rc = write_tables(vm, &entry.start_info, e);
+		rc = vm_devices_create(vm, &machine, e);
 	if (rc < 0)
 		return rc;
+	rc = write_tables(vm, &machine, &entry.start_info, e);
 	entry.ip = vm->images.entry;
-	rc = vm->hv->ops->start(vm->hv, &entry, e);
-	if (rc < 0)
+	if (rc == 0)
+		rc = vm->hv->ops->start(vm->hv, &entry, e);
+	if (rc < 0) {
+		vm_devices_undo(vm);
 		return rc;
+	}
 	vm->state = INSTANCE_RUNNING;
 	close_image(&vm->kernel_fd);
 	close_image(&vm->initrd_fd);
@@ -354,6 +313,7 @@ void vm_log_counts(struct vm *vm)
 				 (unsigned long long)vm->bus.ranges[i].first,
 				 (unsigned long long)vm->bus.counts[i].reads,
 				 (unsigned long long)vm->bus.counts[i].writes);
+	vm_devices_log(vm);
 }
 
 /* ---- life ---- */
@@ -367,7 +327,9 @@ static void pulse(void *ctx, unsigned gsi)
 
 static int attach_devices(struct vm *vm, struct err *e)
 {
-	const struct dev_env env = { .loop = vm->loop, .pulse = pulse, .ctx = vm };
+	const struct dev_env env = {
+		.loop = vm->loop, .gmem = &vm->gmem, .pulse = pulse, .ctx = vm
+	};
 	const struct serial_backend backend = { .in_fd = vm->params.serial_in,
 						.out_fd = vm->params.serial_out };
 	const struct platform_events events = {
@@ -395,7 +357,11 @@ int vm_create(struct vm **out, struct loop *loop, struct hv *hv, const struct vm
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 	struct hv_listener listener = {
-		.io = on_io, .ended = on_ended, .lost = on_lost, .ctx = vm
+		.io = vm_io,
+		.invalidate = on_invalidate,
+		.ended = on_ended,
+		.lost = on_lost,
+		.ctx = vm,
 	};
 	int rc;
 
@@ -406,7 +372,7 @@ int vm_create(struct vm **out, struct loop *loop, struct hv *hv, const struct vm
 	vm->params = *params;
 	vm->loop = loop;
 	vm->hv = hv;
-	vm->kernel_fd = vm->initrd_fd = -1;
+	vm->kernel_fd = vm->initrd_fd = vm->io_vcpu = -1;
 	vm->prepare.op.done = prepare_done;
 	config_init(&vm->config);
 	rc = attach_devices(vm, e);
@@ -419,11 +385,28 @@ int vm_create(struct vm **out, struct loop *loop, struct hv *hv, const struct vm
 	return 0;
 }
 
+void vm_stop(struct vm *vm)
+{
+	struct err why;
+
+	/* What ended by itself runs no more; what is gone cannot be paused. */
+	if (vm->state == INSTANCE_RUNNING && vm->exit_code >= EXIT_SIGNALLED &&
+	    vm->hv->ops->pause(vm->hv, &why) < 0)
+		log_warn("vm", "%s", why.text);
+	vm_devices_stop(vm);
+	serial_flush(vm->serial);
+}
+
 void vm_destroy(struct vm *vm)
 {
+	bool all = vm_devices_destroy(vm);
+
 	if (vm->serial)
 		serial_destroy(vm->serial);
+	if (all)
+		gmem_fini(&vm->gmem);
 	vm->hv->ops->close(vm->hv);
+	config_free(&vm->config);
 	close_image(&vm->kernel_fd);
 	close_image(&vm->initrd_fd);
 	config_free(&vm->config);

@@ -17,6 +17,7 @@
 #include "vmm/hv/hv.h"
 #include "vmm/lib/exit.h"
 #include "vmm/lib/log.h"
+#include "vmm/vm_devices.h"
 
 struct vm_params {
 	const char *id; /* borrowed */
@@ -46,7 +47,12 @@ struct vm {
 	struct bus bus;
 	struct platform platform;
 	struct serial *serial;
+	unsigned bus_fixed; /* ranges that are always there: the devices' come after them */
+	struct vm_devices devices;
 	struct log_guest guest_log;
+
+	int io_vcpu; /* whose access is being done; -1: none is */
+	uint8_t holds[CONFIG_VCPUS_MAX]; /* what keeps each vCPU waiting */
 
 	uint64_t start_request_ns;
 	bool ended;
@@ -57,7 +63,7 @@ struct vm {
 MUST_CHECK int vm_create(struct vm **out, struct loop *loop, struct hv *hv,
 			 const struct vm_params *params, struct err *e);
 
-/* Destroys the guest. The loop turns no more: flush the serial port before. */
+/* Destroys the guest. The loop turns no more: vm_stop was called before. */
 void vm_destroy(struct vm *vm);
 
 /*
@@ -77,6 +83,12 @@ MUST_CHECK int vm_resume(struct vm *vm, struct err *e);
 
 /* End the VM for a reason of ours (a signal). */
 void vm_end(struct vm *vm, enum exit_code code, const char *why);
+
+/*
+ * The guest has ended or is to end: stop it, and let devices and serial port finish what
+ * they have in flight. The last thing that turns the loop.
+ */
+void vm_stop(struct vm *vm);
 
 /* Log what was counted so far. */
 void vm_log_counts(struct vm *vm);
