@@ -218,8 +218,8 @@ $(filter $B/boot/%,$(CORE_OBJ)): | $(patsubst %.asl,$G/%_aml.h,$(wildcard boot/*
 
 # tests/check builds and runs the suites it is given, and adds up their results.
 export VARIANT
-check: deps-lab ## all tests: unit, API, the same with sanitizers, system, lint
-	+@tests/check unit fake asan system lint
+check: deps ## all tests: unit, API, the same with sanitizers, fuzzers, system, lint
+	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tests/check unit fake asan system lint fuzz
 check-unit: deps-check ## unit tests
 	+@tests/check unit
 check-fake: deps-check ## tests of the API, on the fake hypervisor
