@@ -34,7 +34,7 @@ static int ram_write(void *ctx, gpa_t at, const void *src, size_t len)
 	return 0;
 }
 
-static const struct gmem_ops ram_ops = { ram_read, ram_write };
+static const struct gmem_ops ram_ops = { .read = ram_read, .write = ram_write };
 
 static void check(const struct elf_kernel *k)
 {
