@@ -22,6 +22,7 @@ struct loop {
 
 	bool files, buffers; /* their tables are registered */
 	bool no_files;
+	unsigned on_files; /* operations in flight that name registered files */
 	uint64_t file_slots[LOOP_FILES_MAX / 64], buffer_slots; /* in use, a bit each */
 
 	uint64_t turn;
@@ -67,6 +68,9 @@ void loop_destroy(struct loop *l)
 {
 	if (!l)
 		return;
+	/* The kernel takes rings apart in its own time, and would keep files open till then. */
+	if (l->files && l->on_files == 0)
+		io_uring_unregister_files(&l->ring);
 	io_uring_queue_exit(&l->ring);
 	free(l);
 }
@@ -211,7 +215,7 @@ static void free_slot(uint64_t *slots, int i)
 
 loop_file_t loop_file_add(struct loop *l, int fd)
 {
-	loop_file_t f = { .fd = fd, .slot = -1 };
+	loop_file_t f = loop_file_plain(fd);
 
 	if (!l->files && !l->no_files) {
 		l->files = io_uring_register_files_sparse(&l->ring, LOOP_FILES_MAX) == 0;
@@ -236,7 +240,7 @@ void loop_file_remove(struct loop *l, loop_file_t *f)
 		io_uring_register_files_update(&l->ring, (unsigned)f->slot, &none, 1);
 		free_slot(l->file_slots, f->slot);
 	}
-	*f = (loop_file_t){ .fd = -1, .slot = -1 };
+	*f = loop_file_plain(-1);
 }
 
 static int set_buffer(struct loop *l, int slot, void *base, size_t len)
@@ -281,9 +285,12 @@ static int file_number(loop_file_t f)
 	return f.slot >= 0 ? f.slot : f.fd;
 }
 
-static void end_file(struct io_uring_sqe *sqe, struct loop_op *op, loop_file_t f)
+static void end_file(struct loop *l, struct io_uring_sqe *sqe, struct loop_op *op,
+		     loop_file_t f)
 {
-	if (f.slot >= 0)
+	op->registered = f.slot >= 0;
+	l->on_files += op->registered;
+	if (op->registered)
 		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, op);
 }
@@ -294,7 +301,7 @@ void loop_readv(struct loop *l, struct loop_op *op, loop_file_t f, const struct 
 	struct io_uring_sqe *sqe = begin(l, op);
 
 	io_uring_prep_readv2(sqe, file_number(f), iov, n, off, flags);
-	end_file(sqe, op, f);
+	end_file(l, sqe, op, f);
 }
 
 void loop_writev(struct loop *l, struct loop_op *op, loop_file_t f, const struct iovec *iov,
@@ -303,7 +310,7 @@ void loop_writev(struct loop *l, struct loop_op *op, loop_file_t f, const struct
 	struct io_uring_sqe *sqe = begin(l, op);
 
 	io_uring_prep_writev2(sqe, file_number(f), iov, n, off, flags);
-	end_file(sqe, op, f);
+	end_file(l, sqe, op, f);
 }
 
 void loop_read_fixed(struct loop *l, struct loop_op *op, loop_file_t f, int buffer, void *at,
@@ -312,7 +319,7 @@ void loop_read_fixed(struct loop *l, struct loop_op *op, loop_file_t f, int buff
 	struct io_uring_sqe *sqe = begin(l, op);
 
 	io_uring_prep_read_fixed(sqe, file_number(f), at, (unsigned)len, off, buffer);
-	end_file(sqe, op, f);
+	end_file(l, sqe, op, f);
 }
 
 void loop_write_fixed(struct loop *l, struct loop_op *op, loop_file_t f, int buffer,
@@ -321,7 +328,7 @@ void loop_write_fixed(struct loop *l, struct loop_op *op, loop_file_t f, int buf
 	struct io_uring_sqe *sqe = begin(l, op);
 
 	io_uring_prep_write_fixed(sqe, file_number(f), at, (unsigned)len, off, buffer);
-	end_file(sqe, op, f);
+	end_file(l, sqe, op, f);
 }
 
 void loop_fsync(struct loop *l, struct loop_op *op, loop_file_t f)
@@ -329,7 +336,7 @@ void loop_fsync(struct loop *l, struct loop_op *op, loop_file_t f)
 	struct io_uring_sqe *sqe = begin(l, op);
 
 	io_uring_prep_fsync(sqe, file_number(f), IORING_FSYNC_DATASYNC);
-	end_file(sqe, op, f);
+	end_file(l, sqe, op, f);
 }
 
 void loop_fallocate(struct loop *l, struct loop_op *op, loop_file_t f, int mode, uint64_t off,
@@ -338,7 +345,7 @@ void loop_fallocate(struct loop *l, struct loop_op *op, loop_file_t f, int mode,
 	struct io_uring_sqe *sqe = begin(l, op);
 
 	io_uring_prep_fallocate(sqe, file_number(f), mode, (off_t)off, (off_t)len);
-	end_file(sqe, op, f);
+	end_file(l, sqe, op, f);
 }
 
 /* ---- the end of a turn ---- */
@@ -385,6 +392,8 @@ static void complete(struct loop *l, struct completion c)
 		return;
 	l->stats.ops++;
 	c.op->busy = false;
+	l->on_files -= c.op->registered;
+	c.op->registered = false;
 	c.op->done(c.op, c.res);
 }
 

@@ -23,6 +23,7 @@ struct loop_op {
 	/* `res`: what the system call would return, errors as -errno. */
 	void (*done)(struct loop_op *op, int res);
 	bool busy;
+	bool registered; /* it is on a registered file; of loop.c */
 };
 
 struct loop_timer {
@@ -77,10 +78,18 @@ void loop_timeout(struct loop *l, struct loop_timer *t, uint64_t ms);
 
 /*
  * Register a descriptor, which stays the caller's and must stay open until it was
- * removed. Removing does not disturb operations in flight.
+ * removed. Removing does not disturb operations in flight, and the kernel may keep the file
+ * open for a second more; so what must be free as soon as it is closed is to be named by
+ * loop_file_plain.
  */
 loop_file_t loop_file_add(struct loop *l, int fd);
 void loop_file_remove(struct loop *l, loop_file_t *f);
+
+/* The descriptor itself, not registered; may be given to loop_file_remove. */
+static inline loop_file_t loop_file_plain(int fd)
+{
+	return (loop_file_t){ .fd = fd, .slot = -1 };
+}
 
 /*
  * Register memory for loop_read_fixed and loop_write_fixed; returns its index, or
