@@ -369,7 +369,7 @@ void net_rx_start(struct net_rx *rx, int fd)
 	uint32_t mtu = n->mtu > USUAL_MTU ? n->mtu : USUAL_MTU;
 	const unsigned gso = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4;
 
-	rx->file = loop_file_add(n->dev.env.loop, fd);
+	rx->file = loop_file_plain(fd);
 	rx->need = NET_HEADER + L2_HEADER + mtu;
 	if (n->offloads & gso || rx->need > NET_PACKET_MAX)
 		rx->need = NET_PACKET_MAX;

@@ -163,7 +163,7 @@ void net_tx_init(struct net_tx *tx, struct virtio_net *n, unsigned q)
 
 void net_tx_start(struct net_tx *tx, int fd)
 {
-	tx->file = loop_file_add(tx->net->dev.env.loop, fd);
+	tx->file = loop_file_plain(fd);
 	tx->again = tx->pushed = false;
 	tx->tries = 0;
 }
