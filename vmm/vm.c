@@ -406,7 +406,6 @@ void vm_destroy(struct vm *vm)
 	if (all)
 		gmem_fini(&vm->gmem);
 	vm->hv->ops->close(vm->hv);
-	config_free(&vm->config);
 	close_image(&vm->kernel_fd);
 	close_image(&vm->initrd_fd);
 	config_free(&vm->config);
