@@ -163,12 +163,12 @@ static const char *verb(const struct blk_req *r)
 static void failed(struct blk_req *r, int error)
 {
 	struct virtio_blk *b = r->blk;
-	uint64_t off = r->n_ranges ? le64toh(r->ranges[r->range].sector) * DISK_SECTOR : r->off;
+	uint64_t off = r->off;
 
-	/* What was cancelled interests nobody. */
-	if (b->dev.run == VIRTIO_RUNNING)
-		log_guest(&b->dev.log, "blk", "%s: %s at %llu: %s", b->name, verb(r),
-			  (unsigned long long)off, strerror(error));
+	if (r->range < r->n_ranges)
+		off = le64toh(r->ranges[r->range].sector) * DISK_SECTOR;
+	log_guest(&b->dev.log, "blk", "%s: %s at %llu: %s", b->name, verb(r),
+		  (unsigned long long)off, strerror(error));
 	blk_finish(r, error == EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR);
 }
 

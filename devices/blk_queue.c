@@ -164,9 +164,12 @@ static bool writes_through(const struct virtio_blk *b)
 /* True: it has to wait, and a timer runs. Not before all else that it needs is there. */
 static bool throttled(struct virtio_blk *b, const struct blk_queue *bq)
 {
-	uint64_t ns = rate_limiter_take(&b->limit, blk_moves_data(bq) ? blk_data_len(bq) : 0,
-					clock_ns());
+	uint64_t ns;
 
+	if (!b->limit.bandwidth.size && !b->limit.ops.size)
+		return false;
+	ns = rate_limiter_take(&b->limit, blk_moves_data(bq) ? blk_data_len(bq) : 0,
+			       clock_ns());
 	if (!ns)
 		return false;
 	b->counts.throttled++;
@@ -260,10 +263,12 @@ void blk_pump(struct virtio_blk *b, unsigned q)
 	unsigned n = 0;
 	enum step s;
 
-	if (!running(b) || !virtqueue_ready(vq) || b->timer.op.busy)
+	if (!running(b) || !virtqueue_ready(vq))
 		return;
 	do {
 		virtqueue_notify_off(vq);
+		if (b->timer.op.busy)
+			return;
 		while ((s = step(b, q)) == TAKEN && n++ < PUMP_MAX)
 			;
 		if (s == TAKEN && !b->again.busy)

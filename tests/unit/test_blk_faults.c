@@ -68,6 +68,29 @@ static void results_of_reads_and_writes(void **state)
 	}
 }
 
+/* As many ranges as there can be, all done, and only then it fails. */
+static void ranges_whose_flush_fails_have_failed(void **state)
+{
+	enum { N = 16 };
+	static const struct blk_guest_options through = { .bytes = DISK,
+							  .decline = BLK_BIT(FLUSH) };
+	static const int results[N + 1] = { [N] = -EIO };
+	struct virtio_blk_discard_write_zeroes ranges[N];
+	struct blk_guest_req r = REQ(VIRTIO_BLK_T_DISCARD, 0, sizeof(ranges));
+	struct blk_guest g;
+
+	start(&g, &through);
+	for (unsigned i = 0; i < N; i++)
+		ranges[i] = (struct virtio_blk_discard_write_zeroes){ .sector = i * 8,
+								      .num_sectors = 8 };
+	memcpy(ram(&g, BLK_GUEST_DATA), ranges, sizeof(ranges));
+	expect_results(results, N + 1);
+	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(io.of_kind[FALLOCATE], N);
+	assert_int_equal(io.of_kind[FSYNC], 1);
+	blk_guest_stop(&g);
+}
+
 /* Across segments, too, and through a list that is not the request's own. */
 static void short_transfers_go_on_in_the_middle_of_segments(void **state)
 {
@@ -374,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(results_of_reads_and_writes),
+		cmocka_unit_test(ranges_whose_flush_fails_have_failed),
 		cmocka_unit_test(short_transfers_go_on_in_the_middle_of_segments),
 		cmocka_unit_test(results_of_flushes_and_ranges),
 		cmocka_unit_test(writes_are_followed_by_a_flush_when_they_have_to_be),

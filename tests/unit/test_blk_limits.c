@@ -114,6 +114,45 @@ static void a_new_disk_takes_over_while_the_old_one_ends(void **state)
 	blk_guest_stop(&g);
 }
 
+static void an_idle_disk_is_closed_at_once(void **state)
+{
+	struct blk_guest_req r = REQ(VIRTIO_BLK_T_IN, 0, 512);
+	struct blk_guest g;
+	int old, new;
+
+	start(&g, &plain);
+	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
+	old = io.calls[0].file.fd;
+	virtio_blk_set_disk(g.blk, blk_guest_disk(&plain, &new));
+	assert_int_equal(fcntl(old, F_GETFD), -1);
+	/* As large as the other one was. */
+	blk_guest_run(&g, 1);
+	assert_int_equal(virtio_driver_acknowledge(&g.driver), 0);
+	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
+	close(new);
+	blk_guest_stop(&g);
+}
+
+static void a_size_that_cannot_be_had_changes_nothing(void **state)
+{
+	struct blk_guest_req r = REQ(VIRTIO_BLK_T_IN, 0, 512);
+	struct blk_guest g;
+	int fd, copy;
+
+	start(&g, &plain);
+	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
+	fd = io.calls[0].file.fd;
+	copy = dup(fd);
+	close(fd);
+	virtio_blk_set_disk(g.blk, NULL);
+	assert_int_equal(dup2(copy, fd), fd);
+	close(copy);
+	blk_guest_run(&g, 1);
+	assert_int_equal(capacity(&g), DISK / 512);
+	assert_int_equal(virtio_driver_acknowledge(&g.driver), 0);
+	blk_guest_stop(&g);
+}
+
 static void the_capacity_follows_the_file(void **state)
 {
 	static const uint64_t sizes[] = { 2 * DISK, DISK, 1000, 0, DISK };
@@ -220,6 +259,30 @@ static void a_new_limit_frees_who_waits(void **state)
 	blk_guest_stop(&g);
 }
 
+/* Not by one queue, and not by the others, which wait with it. */
+static void no_notification_is_asked_for_while_throttled(void **state)
+{
+	static const struct blk_guest_options slow = { .bytes = DISK,
+						       .queues = 2,
+						       .limit = &two_ops };
+	struct blk_guest_req r = { VIRTIO_BLK_T_IN, 0, 0, 512, 9, 1 };
+	struct blk_guest g;
+
+	start(&g, &slow);
+	add(&g, VIRTIO_BLK_T_IN, 0, 8);
+	blk_guest_kick(&g, 0);
+	blk_guest_wait(&g, 0, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		add(&g, VIRTIO_BLK_T_IN, 10, 1);
+		assert_false(virtio_driver_kick(&g.driver, 0));
+		assert_true(blk_guest_add(&g, &r) >= 0);
+		assert_int_equal(virtio_driver_kick(&g.driver, 1), i == 0);
+	}
+	blk_guest_wait(&g, 0, 8);
+	blk_guest_wait(&g, 1, 2);
+	blk_guest_stop(&g);
+}
+
 /* What is refused costs no tokens, and is not held up. */
 static void bad_requests_are_not_limited(void **state)
 {
@@ -288,10 +351,13 @@ int main(void)
 		cmocka_unit_test(no_more_than_so_many_are_in_flight),
 		cmocka_unit_test(many_long_requests_take_turns),
 		cmocka_unit_test(a_new_disk_takes_over_while_the_old_one_ends),
+		cmocka_unit_test(an_idle_disk_is_closed_at_once),
+		cmocka_unit_test(a_size_that_cannot_be_had_changes_nothing),
 		cmocka_unit_test(the_capacity_follows_the_file),
 		cmocka_unit_test(throttled_requests_wait_for_their_time),
 		cmocka_unit_test(bytes_are_limited_too),
 		cmocka_unit_test(a_new_limit_frees_who_waits),
+		cmocka_unit_test(no_notification_is_asked_for_while_throttled),
 		cmocka_unit_test(bad_requests_are_not_limited),
 		cmocka_unit_test(a_driver_that_never_stops_does_not_stop_the_others),
 	};
