@@ -82,6 +82,8 @@ static void destroy(struct net_world *w)
 void net_world_end(struct net_world *w)
 {
 	net_world_reset(w);
+	/* An interrupt that was due has been forgotten after this. */
+	net_world_turn(w);
 	destroy(w);
 	if (w->own_loop)
 		loop_destroy(w->loop);
