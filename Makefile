@@ -50,7 +50,8 @@ HV_SRC    := $(wildcard vmm/hv/*.c)
 XEN_SRC   := $(filter-out $(HV_PORTABLE),$(HV_SRC))
 CORE_SRC  := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c, \
 		vmm vmm/lib devices boot seccomp api))) $(HV_PORTABLE)
-FAKE_SRC  := $(wildcard tests/fake/*.c)
+FAKE_SRC  := $(wildcard tests/fake/*.c) $(filter-out %/guest.c, \
+		$(wildcard tests/system/hostile/*.c))
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 
