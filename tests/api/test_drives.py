@@ -3,12 +3,14 @@
 line says of them."""
 import json
 import os
+import socket
 
 import pytest
 
-from harness import PAUSED, RUNNING
+from harness import PAUSED, RUNNING, wait_until
 
 CREATE = "Drive config error: Unable to create the virtio block device: "
+FILE = "Virtio backend error: Error manipulating the backing file: "
 PATCH = "Drive config error: Unable to patch the block device: "
 PLEASE = " Please verify the request arguments."
 KEYS = ["drive_id", "partuuid", "is_root_device", "cache_type", "is_read_only", "path_on_host",
@@ -140,7 +142,7 @@ def test_a_partuuid_is_one_word(vm, disk, partuuid):
     assert drives(vm) == []
 
 
-def test_how_many_there_may_be(vm, disk):
+def test_how_many_there_may_be(vm, kernel, disk):
     path = disk()
     for i in range(32):
         assert put(vm, f"d{i}", path, i == 7, is_read_only=True).status == 204
@@ -148,6 +150,7 @@ def test_how_many_there_may_be(vm, disk):
     assert "32" in put(vm, "more", path).fault
     assert drives(vm) == old
     assert put(vm, "d3", path).status == 204
+    vm.start(kernel)
 
 
 # ---- rate limiters ----
@@ -245,6 +248,121 @@ def test_the_configuration_is_free_again_after_a_failed_start(vm, kernel, disk):
     assert order(vm) == "e* d"
 
 
+# ---- files ----
+
+BAD_PATHS = {
+    "foo.bar": "No such file or directory (os error 2) foo.bar",
+    "": "No such file or directory (os error 2) ",
+    "/etc/passwd/x": "Not a directory (os error 20) /etc/passwd/x",
+    ".": "Is a directory (os error 21) .",
+    "fifo": "Invalid argument (os error 22) fifo: neither a regular file nor a block device",
+    "/dev/null": "Invalid argument (os error 22) /dev/null: neither a regular file nor a block "
+                 "device",
+    "socket": "Invalid argument (os error 22) socket: neither a regular file nor a block device",
+    "/" + "x" * 300: "File name too long (os error 36) /" + "x" * 300,
+}
+
+
+@pytest.fixture
+def special(vm):
+    """What is no file, where the monitor runs."""
+    os.mkfifo(vm.path("fifo"))
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(vm.path("socket"))
+
+
+@pytest.mark.parametrize("path", BAD_PATHS)
+def test_a_file_is_opened_when_it_is_put(vm, disk, special, path):
+    fault = CREATE + FILE + BAD_PATHS[path]
+    assert put(vm, "d", path).fault == fault
+    assert drives(vm) == []
+    put(vm, "d", disk())
+    old = drives(vm)
+    for root in (False, True):
+        assert put(vm, "d", path, root, is_read_only=True).fault == fault
+    assert put(vm, "e", path).fault == fault
+    assert drives(vm) == old
+
+
+@pytest.mark.parametrize("path", BAD_PATHS)
+def test_a_file_is_opened_when_it_is_patched(vm, kernel, disk, special, path):
+    good = disk()
+    put(vm, "d", good)
+    vm.start(kernel)
+    old = drives(vm)
+    assert patch(vm, "d", path_on_host=path, rate_limiter={"ops": BUCKET}).fault == (
+        PATCH + "Block: " + FILE + BAD_PATHS[path] + PLEASE)
+    assert drives(vm) == old
+    assert patch(vm, "d", path_on_host=good).status == 204
+
+
+@pytest.mark.parametrize("size", [0, 1, 512, 513, 1 << 40])
+def test_a_file_of_any_size(vm, kernel, disk, size):
+    assert put(vm, "d", disk(size)).status == 204
+    vm.start(kernel)
+    assert patch(vm, "d", path_on_host=disk(size)).status == 204
+
+
+def test_a_file_that_goes_away(vm, kernel, disk):
+    path = disk()
+    put(vm, "d", path, True)
+    os.unlink(path)
+    vm.start(kernel)
+    assert "No such file" in patch(vm, "d", path_on_host=path).fault
+
+
+def test_a_read_only_drive_is_opened_for_reading(vm, kernel, disk):
+    def modes():
+        """How each disk is open."""
+        proc, found = f"/proc/{vm.process.pid}", {}
+        for fd in os.listdir(f"{proc}/fd"):
+            try:
+                name = os.path.basename(os.readlink(f"{proc}/fd/{fd}"))
+                with open(f"{proc}/fdinfo/{fd}", encoding="ascii") as f:
+                    flags = next(line for line in f if line.startswith("flags:")).split()[1]
+            except FileNotFoundError:   # a connection that was closed meanwhile
+                continue
+            if name.startswith("disk"):
+                found[name] = int(flags, 8) & os.O_ACCMODE
+        return found
+
+    put(vm, "r", disk(), is_read_only=True)
+    put(vm, "w", disk())
+    assert modes() == {"disk0": os.O_RDONLY, "disk1": os.O_RDWR}
+    vm.start(kernel)
+    assert patch(vm, "r", path_on_host=disk()).status == 204
+    assert patch(vm, "w", path_on_host=disk()).status == 204
+    assert modes() == {"disk2": os.O_RDONLY, "disk3": os.O_RDWR}
+
+
+def test_drives_leak_no_descriptors(vm, kernel, disk):
+    paths = [disk() for _ in range(3)]
+    put(vm, "d", paths[0])
+    put(vm, "r", paths[0], True)
+    before = vm.fds()
+    for path in paths * 2:
+        assert put(vm, "d", path).status == 204
+        assert "root block device" in put(vm, "d", path, True).fault
+        assert "No such file" in put(vm, "d", path + "x").fault
+    assert vm.fds() == before
+    vm.start(kernel)
+    before = vm.fds()
+    for path in paths * 2:
+        assert patch(vm, "d", path_on_host=path).status == 204
+        assert "No such file" in patch(vm, "d", path_on_host=path + "x").fault
+    assert vm.fds() == before
+
+
+def test_a_drive_of_the_configuration_file_that_is_not_there(xenolith, kernel, tmp):
+    path = os.path.join(tmp, "vm.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({"boot-source": {"kernel_image_path": kernel},
+                   "drives": [body("d", "foo.bar")]}, f)
+    vm = xenolith("--config-file", path, wait=False)
+    assert vm.wait() == 152
+    assert CREATE + FILE + BAD_PATHS["foo.bar"] in vm.log()
+
+
 # ---- the command line ----
 
 @pytest.mark.parametrize("args,root,expected", [
@@ -272,6 +390,51 @@ def test_arguments_too_long_for_root(vm, kernel, disk):
     assert "boot_args" in vm.action("InstanceStart").fault
     put(vm, "r", path)
     assert vm.action("InstanceStart").status == 204
+
+
+# ---- what the guest sees ----
+
+BLOCK, NET = 2, 1
+POWERED_OFF = 3
+
+
+def device(n, kind, config):
+    """Steps of a guest that finds the n-th device: its kind, four bytes of its configuration."""
+    base = 0xd0000000 + n * 0x1000
+    return (f"read32 {base:#x} 0x74726976\nread32 {base + 4:#x} 2\n"
+            f"read32 {base + 8:#x} {kind}\nread32 {base + 0x100:#x} {config:#x}\n")
+
+
+def test_the_guest_finds_the_devices_in_this_order(xenolith, kernel, disk, tap):
+    vm = xenolith(guest="".join((device(0, BLOCK, 3), device(1, BLOCK, 1), device(2, BLOCK, 2),
+                                 device(3, NET, 0x06ac1006), "end poweroff\n")))
+    vm.put("/network-interfaces/n", {"iface_id": "n", "host_dev_name": tap(),
+                                     "guest_mac": "06:10:ac:06:00:02"})
+    for name, sectors in (("a", 9), ("b", 2), ("r", 3), ("a", 1)):
+        assert put(vm, name, disk(sectors * 512), name == "r").status == 204
+    vm.start(kernel)
+    assert vm.wait() == POWERED_OFF, vm.log()
+
+
+def test_the_guest_sees_all_that_there_may_be(xenolith, kernel, disk):
+    vm = xenolith(guest="".join(device(n, BLOCK, n) for n in range(32)) + "end poweroff\n")
+    for n in range(32):
+        assert put(vm, f"d{n}", disk(n * 512)).status == 204
+    vm.start(kernel)
+    assert vm.wait() == POWERED_OFF, vm.log()
+
+
+def test_the_guest_is_told_of_a_patch(xenolith, kernel, disk):
+    base = 0xd0000000
+    driver = "".join(f"write32 {base + at:#x} {value}\n" for at, value in (
+        (0x70, 1), (0x70, 3), (0x24, 1), (0x20, 1), (0x70, 11), (0x70, 15)))
+    vm = xenolith(guest=device(0, BLOCK, 1) + driver + 'print "ready"\nwait 16 1\n' +
+                  device(0, BLOCK, 7) + "end poweroff\n")
+    put(vm, "d", disk(512))
+    vm.start(kernel)
+    wait_until(lambda: vm.stdout() == b"ready", "the guest's driver")
+    assert patch(vm, "d", path_on_host=disk(7 * 512)).status == 204
+    assert vm.wait() == POWERED_OFF, vm.log()
 
 
 # ---- the configuration file ----

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network interfaces: what may be put and patched."""
 import json
+import os
 
 import pytest
 
@@ -105,6 +106,91 @@ def test_ids(vm, tap):
             "The id from the path [a] does not match the id from the body [b]!")
     assert len(nets(vm)) == 1
 
+
+# ---- taps ----
+
+OPEN = CREATE + "Open tap device failed: "
+
+
+def exists(dev):
+    return os.path.exists(f"/sys/class/net/{dev}")
+
+
+def test_an_interface_that_is_no_tap(vm, tap):
+    dev = tap()
+    put(vm, "n", dev)
+    old = nets(vm)
+    for name in ("n", "m"):
+        fault = put(vm, name, "lo").fault
+        assert fault.startswith(OPEN) and "lo" in fault
+    assert nets(vm) == old
+
+
+def test_a_tap_has_one_user(vm, xenolith, tap):
+    dev = tap()
+    assert put(vm, "n", dev).status == 204
+    other = xenolith()
+    for user, name in ((vm, "m"), (other, "n")):
+        fault = put(user, name, dev).fault
+        assert fault.startswith(OPEN) and dev in fault
+    assert [n["iface_id"] for n in nets(vm)] == ["n"] and nets(other) == []
+    vm.finish()
+    assert exists(dev)
+    assert put(other, "n", dev).status == 204
+
+
+def test_a_tap_that_is_replaced_is_free(vm, kernel, tap):
+    first, second = tap(), tap()
+    put(vm, "n", first)
+    put(vm, "n", second)
+    assert put(vm, "m", first).status == 204
+    assert put(vm, "n", second, guest_mac=mac(1)).status == 204
+    assert put(vm, "m", first, guest_mac=mac(1)).status == 400
+    assert put(vm, "n", first).status == 400
+    assert [n["host_dev_name"] for n in nets(vm)] == [second, first]
+    vm.start(kernel)
+
+
+def test_a_tap_that_is_not_there_is_made_and_goes_with_the_monitor(vm, kernel, tap):
+    dev = tap()[:-1] + "n"
+    assert not exists(dev)
+    assert put(vm, "n", dev).status == 204
+    vm.start(kernel)
+    assert exists(dev)
+    vm.finish()
+    assert not exists(dev)
+
+
+@pytest.mark.parametrize("vcpus", [1, 2, 32])
+@pytest.mark.parametrize("multi_queue", [False, True])
+def test_taps_with_one_and_many_queues(vm, kernel, tap, vcpus, multi_queue):
+    vm.put("/machine-config", {"vcpu_count": vcpus, "mem_size_mib": 128})
+    assert put(vm, "n", tap(multi_queue=multi_queue)).status == 204
+    vm.start(kernel)
+
+
+def test_interfaces_leak_no_descriptors(vm, kernel, tap):
+    devs = [tap() for _ in range(3)]
+    put(vm, "n", devs[0], guest_mac=mac(1))
+    before = vm.fds()
+    for dev in (devs[1], devs[2], devs[2], devs[0]):
+        assert "in use" in put(vm, "m", devs[1] if dev != devs[1] else devs[2],
+                               guest_mac=mac(1)).fault
+        assert put(vm, "n", dev, guest_mac=mac(1)).status == 204
+        assert put(vm, "n", "lo").status == 400
+    assert vm.fds() == before
+    vm.start(kernel)
+
+
+def test_a_tap_of_a_failed_start_is_kept(vm, kernel, tap):
+    dev = tap()
+    put(vm, "n", dev)
+    assert "kernel" in vm.action("InstanceStart").fault
+    assert put(vm, "m", dev).status == 400
+    vm.start(kernel)
+
+
+# ---- after the start ----
 
 @pytest.mark.parametrize("state", [RUNNING, PAUSED])
 def test_patch(vm, kernel, tap, state):
