@@ -91,10 +91,10 @@ static int fake_pages(struct hv *hv, gpa_t at, unsigned n, void **out, struct er
 	if (f->state != FAKE_SHAPED || f->pages_asked)
 		return not_now(e, "pages");
 	if (f->options.no_pages)
-		rc = -EOPNOTSUPP;
+		return err_set(e, -EOPNOTSUPP, "fake pages: %s", strerror(EOPNOTSUPP));
+	f->pages_asked = true;
 	if (rc < 0)
 		return err_set(e, rc, "fake pages: %s", strerror(-rc));
-	f->pages_asked = true;
 	rc = fake_pages_make(f, at, n, e);
 	if (rc == 0)
 		*out = f->pages;

@@ -20,15 +20,17 @@
 #include <cmocka.h>
 
 #include "vmm/lib/exit.h"
+#include "vmm/lib/layout.h"
 #include "vmm/lib/log.h"
 
 /* What the domain was asked for, and what it shall answer. */
 struct domain {
-	unsigned created, shaped, started, paused, resumed, asked, destroyed;
+	unsigned created, shaped, paged, started, paused, resumed, asked, destroyed;
 	unsigned vcpus;
-	uint64_t ram;
+	uint64_t ram, at;
+	unsigned pages;
 	uint32_t ip, start_info;
-	int create_rc, shape_rc, start_rc, pause_rc, resume_rc, state_rc;
+	int create_rc, shape_rc, pages_rc, start_rc, pause_rc, resume_rc, state_rc;
 	bool shut_down, lost;
 	uint32_t reason;
 };
@@ -49,6 +51,16 @@ static int stub_shape(void *ctx, unsigned vcpus, uint64_t ram, struct err *e)
 	d->vcpus = vcpus;
 	d->ram = ram;
 	return d->shape_rc < 0 ? err_set(e, d->shape_rc, "no memory") : 0;
+}
+
+static int stub_pages(void *ctx, uint64_t at, unsigned n, struct err *e)
+{
+	struct domain *d = ctx;
+
+	d->paged++;
+	d->at = at;
+	d->pages = n;
+	return d->pages_rc < 0 ? err_set(e, d->pages_rc, "no pages") : 0;
 }
 
 static int stub_start(void *ctx, uint32_t ip, uint32_t start_info, struct err *e)
@@ -109,6 +121,7 @@ static void stub_destroy(void *ctx)
 static const struct keeper_ops stubs = {
 	.create = stub_create,
 	.shape = stub_shape,
+	.pages = stub_pages,
 	.start = stub_start,
 	.pause = stub_pause,
 	.resume = stub_resume,
@@ -150,7 +163,13 @@ static struct keeper_answer ask(int sock, const struct keeper_request *q)
 static struct keeper_request good(enum keeper_request_type type)
 {
 	return (struct keeper_request){
-		.type = type, .vcpus = 2, .ram = 64 * MIB, .ip = 0x1000000, .start_info = 0x6000
+		.type = type,
+		.vcpus = 2,
+		.ram = 64 * MIB,
+		.ip = 0x1000000,
+		.start_info = 0x6000,
+		.at = LAYOUT_VIRTIO,
+		.pages = 1,
 	};
 }
 
@@ -209,11 +228,12 @@ static int keep(struct domain *d, monitor m, const void *arg)
 
 /* ---- the permit table ---- */
 
-enum state { SHELL, SHAPED, RUNNING, PAUSED, STATES };
+enum state { SHELL, SHAPED, PAGED, RUNNING, PAUSED, STATES };
 
 static const bool permitted[KEEPER_REQUESTS][STATES] = {
-	[KEEPER_SHAPE] = { [SHELL] = true, [SHAPED] = true },
-	[KEEPER_START] = { [SHAPED] = true },
+	[KEEPER_SHAPE] = { [SHELL] = true, [SHAPED] = true, [PAGED] = true },
+	[KEEPER_PAGES] = { [SHAPED] = true },
+	[KEEPER_START] = { [SHAPED] = true, [PAGED] = true },
 	[KEEPER_PAUSE] = { [RUNNING] = true },
 	[KEEPER_RESUME] = { [PAUSED] = true },
 	[KEEPER_STATE] = { [RUNNING] = true, [PAUSED] = true },
@@ -224,6 +244,8 @@ static void go_to(int sock, enum state s)
 	(void)answer(sock);
 	if (s >= SHAPED)
 		CHECK(request(sock, KEEPER_SHAPE) == 0);
+	if (s >= PAGED)
+		CHECK(request(sock, KEEPER_PAGES) == 0);
 	if (s >= RUNNING)
 		CHECK(request(sock, KEEPER_START) == 0);
 	if (s >= PAUSED)
@@ -255,7 +277,7 @@ static int try_request(int sock, const void *arg)
 
 static unsigned calls(const struct domain *d)
 {
-	return d->shaped + d->started + d->paused + d->resumed + d->asked;
+	return d->shaped + d->paged + d->started + d->paused + d->resumed + d->asked;
 }
 
 static void each_request_is_permitted_in_its_states_only(void **state)
@@ -339,6 +361,54 @@ static void shapes_out_of_range_never_reach_the_hypervisor(void **state)
 	assert_int_equal(d.shaped, 2);
 	assert_int_equal(d.vcpus, 32);
 	assert_int_equal(d.ram, 8 * GIB);
+}
+
+#define LAST_PAGE (LAYOUT_VIRTIO + (LAYOUT_VIRTIO_MAX - 1) * PAGE_BYTES)
+
+static const struct {
+	uint64_t at;
+	uint32_t n;
+	int rc;
+} pages[] = {
+	{ LAYOUT_VIRTIO, 0, -EINVAL },
+	{ LAYOUT_VIRTIO, LAYOUT_VIRTIO_MAX + 1, -EINVAL },
+	{ LAYOUT_VIRTIO, UINT32_MAX, -EINVAL },
+	{ LAYOUT_VIRTIO, 0x100000, -EINVAL }, /* 4 GiB */
+	{ LAYOUT_VIRTIO + 1, 1, -EINVAL },
+	{ LAYOUT_VIRTIO + PAGE_BYTES - 1, 1, -EINVAL },
+	{ LAYOUT_VIRTIO - PAGE_BYTES, 1, -EINVAL },
+	{ LAYOUT_VIRTIO - PAGE_BYTES, 2, -EINVAL },
+	{ 0, 1, -EINVAL },
+	{ LAST_PAGE, 2, -EINVAL },
+	{ LAST_PAGE + PAGE_BYTES, 1, -EINVAL },
+	{ UINT64_MAX - (PAGE_BYTES - 1), 1, -EINVAL },
+	{ UINT64_C(1) << 32 | LAYOUT_VIRTIO, 1, -EINVAL },
+	{ LAYOUT_VIRTIO, LAYOUT_VIRTIO_MAX, 0 },
+	{ LAST_PAGE, 1, 0 },
+};
+
+static int try_pages(int sock, const void *arg)
+{
+	(void)answer(sock);
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+		struct keeper_request q = good(KEEPER_PAGES);
+
+		q.at = pages[i].at;
+		q.pages = pages[i].n;
+		CHECK(request(sock, KEEPER_SHAPE) == 0);
+		CHECK(ask(sock, &q).rc == pages[i].rc);
+	}
+	return 0;
+}
+
+static void pages_elsewhere_never_reach_the_hypervisor(void **state)
+{
+	struct domain d = { 0 };
+
+	assert_int_equal(keep(&d, try_pages, NULL), 0);
+	assert_int_equal(d.paged, 2);
+	assert_int_equal(d.at, LAST_PAGE);
+	assert_int_equal(d.pages, 1);
 }
 
 static int look_at_answers(int sock, const void *arg)
@@ -425,6 +495,25 @@ static void a_failed_shape_leaves_a_shell(void **state)
 	assert_int_equal(keep(&d, shape_fails, NULL), 0);
 	assert_int_equal(d.shaped, 2);
 	assert_int_equal(d.started, 0);
+}
+
+static int pages_fail(int sock, const void *arg)
+{
+	go_to(sock, SHAPED);
+	CHECK(request(sock, KEEPER_PAGES) == -ENOMEM);
+	CHECK(request(sock, KEEPER_PAGES) == -EPERM); /* half of them may be there */
+	CHECK(request(sock, KEEPER_SHAPE) == 0);
+	CHECK(request(sock, KEEPER_PAGES) == -ENOMEM);
+	CHECK(request(sock, KEEPER_START) == 0);
+	return 0;
+}
+
+static void failed_pages_are_not_tried_again(void **state)
+{
+	struct domain d = { .pages_rc = -ENOMEM };
+
+	assert_int_equal(keep(&d, pages_fail, NULL), 0);
+	assert_int_equal(d.paged, 2);
 }
 
 static int start_fails(int sock, const void *arg)
@@ -689,10 +778,12 @@ int main(void)
 		cmocka_unit_test(each_request_is_permitted_in_its_states_only),
 		cmocka_unit_test(unknown_requests_are_refused),
 		cmocka_unit_test(shapes_out_of_range_never_reach_the_hypervisor),
+		cmocka_unit_test(pages_elsewhere_never_reach_the_hypervisor),
 		cmocka_unit_test(answers_carry_the_domain_and_its_end),
 		cmocka_unit_test(a_shell_that_cannot_be_made_is_told),
 		cmocka_unit_test(a_failed_shape_leaves_a_shell),
 		cmocka_unit_test(a_monitor_whose_domain_is_lost_is_killed),
+		cmocka_unit_test(failed_pages_are_not_tried_again),
 		cmocka_unit_test(a_failed_start_can_be_tried_again),
 		cmocka_unit_test(a_failed_pause_or_resume_changes_nothing),
 		cmocka_unit_test(a_request_of_another_size_ends_it),

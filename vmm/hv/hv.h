@@ -102,8 +102,10 @@ struct hv_ops {
 	 * Register pages: put `n` pages (1..HV_PAGES_MAX) of memory at `at` (of a page,
 	 * inside a registered range), which the guest reads without an exit and whose
 	 * writes are reported to the listener as before. *out is where they are here,
-	 * contiguous, zeroed, until the next shape or close. After shape, before start,
-	 * once. -EOPNOTSUPP where that cannot be had: accesses are all reported then.
+	 * contiguous, zeroed, until the next shape or close. Never read them: the guest has
+	 * ways to change them, as a buffer of its hypercalls. After shape, before start,
+	 * once. -EOPNOTSUPP where that cannot be had: accesses are all reported then. After
+	 * another error, only another shape helps: reads may miss the listener.
 	 */
 	int (*pages)(struct hv *hv, gpa_t at, unsigned n, void **out, struct err *e);
 

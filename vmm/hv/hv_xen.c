@@ -139,6 +139,21 @@ static int xen_shape(struct hv *hv, const struct hv_shape *s, const struct hv_ra
 	return rc;
 }
 
+static int xen_pages(struct hv *hv, gpa_t at, unsigned n, void **out, struct err *e)
+{
+	struct hv_xen *x = xen(hv);
+	const struct keeper_request q = { .type = KEEPER_PAGES, .at = at.v, .pages = n };
+	struct keeper_answer a;
+	/* Memory that is there before its writes are forwarded would swallow them. */
+	int rc = xen_ioreq_take_registers(&x->ioreq, e);
+
+	if (rc == 0)
+		rc = ask(x, &q, &a, e);
+	if (rc == 0)
+		rc = xen_ioreq_make_registers(&x->ioreq, at, n, out, e);
+	return rc;
+}
+
 static int mem_read(void *ctx, gpa_t at, void *dst, size_t len)
 {
 	struct hv_xen *x = ctx;
@@ -399,6 +414,7 @@ static void xen_close(struct hv *hv)
 static const struct hv_ops hv_xen_ops = {
 	.shape = xen_shape,
 	.mem = { .read = mem_read, .write = mem_write, .map = mem_map },
+	.pages = xen_pages,
 	.start = xen_start,
 	.go_on = xen_go_on,
 	.pause = xen_pause,

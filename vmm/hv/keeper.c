@@ -12,12 +12,20 @@
 
 #include "vmm/lib/config.h"
 #include "vmm/lib/exit.h"
+#include "vmm/lib/layout.h"
 #include "vmm/lib/log.h"
 
 /* How long the monitor may take to end after it was asked to. */
 #define GRACE_MS 1000
 
-enum state { STATE_SHELL, STATE_SHAPED, STATE_RUNNING, STATE_PAUSED, STATES };
+enum state {
+	STATE_SHELL,
+	STATE_SHAPED,
+	STATE_PAGED, /* shaped, and asked for register pages */
+	STATE_RUNNING,
+	STATE_PAUSED,
+	STATES
+};
 
 struct keeper {
 	const struct keeper_ops *ops;
@@ -66,6 +74,20 @@ static int do_shape(struct keeper *k, const struct keeper_request *q, struct kee
 	return rc;
 }
 
+static int do_pages(struct keeper *k, const struct keeper_request *q, struct keeper_answer *a)
+{
+	const uint64_t room = LAYOUT_VIRTIO_MAX * LAYOUT_VIRTIO_WINDOW;
+	uint64_t bytes = q->pages * PAGE_BYTES;
+
+	if (bytes == 0 || bytes > room || q->at % PAGE_BYTES || q->at < LAYOUT_VIRTIO ||
+	    q->at - LAYOUT_VIRTIO > room - bytes)
+		return err_set(&a->e, -EINVAL, "keeper: %u pages at %#llx are out of range",
+			       q->pages, (unsigned long long)q->at);
+	/* Not again, however it goes: some of them may be there. */
+	k->state = STATE_PAGED;
+	return k->ops->pages(k->ctx, q->at, q->pages, &a->e);
+}
+
 static int do_start(struct keeper *k, const struct keeper_request *q, struct keeper_answer *a)
 {
 	int rc = k->ops->start(k->ctx, q->ip, q->start_info, &a->e);
@@ -111,8 +133,10 @@ static const struct permit {
 	unsigned states; /* bits of enum state */
 	request_handler handle;
 } permits[KEEPER_REQUESTS] = {
-	[KEEPER_SHAPE] = { "shape", 1u << STATE_SHELL | 1u << STATE_SHAPED, do_shape },
-	[KEEPER_START] = { "start", 1u << STATE_SHAPED, do_start },
+	[KEEPER_SHAPE] = { "shape", 1u << STATE_SHELL | 1u << STATE_SHAPED | 1u << STATE_PAGED,
+			   do_shape },
+	[KEEPER_PAGES] = { "pages", 1u << STATE_SHAPED, do_pages },
+	[KEEPER_START] = { "start", 1u << STATE_SHAPED | 1u << STATE_PAGED, do_start },
 	[KEEPER_PAUSE] = { "pause", 1u << STATE_RUNNING, do_pause },
 	[KEEPER_RESUME] = { "resume", 1u << STATE_PAUSED, do_resume },
 	[KEEPER_STATE] = { "state", 1u << STATE_RUNNING | 1u << STATE_PAUSED, do_state },

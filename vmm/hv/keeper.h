@@ -14,6 +14,7 @@
 
 enum keeper_request_type {
 	KEEPER_SHAPE, /* vcpus, ram */
+	KEEPER_PAGES, /* at, pages; once after each shape */
 	KEEPER_START, /* ip, start_info */
 	KEEPER_PAUSE,
 	KEEPER_RESUME,
@@ -27,6 +28,9 @@ struct keeper_request {
 	uint64_t ram; /* bytes, a multiple of 1 MiB */
 	uint32_t ip;
 	uint32_t start_info;
+	uint64_t at; /* of a page, in the virtio-mmio windows (vmm/lib/layout.h) */
+	uint32_t pages; /* 1 or more, all in those windows */
+	uint32_t unused;
 };
 
 enum keeper_profile {
@@ -65,6 +69,8 @@ struct keeper_ops {
 	 * is the end: the monitor's handles must not outlive our hold on the domid.
 	 */
 	int (*shape)(void *ctx, unsigned vcpus, uint64_t ram, struct err *e);
+	/* Put `n` pages of memory at `at`, where there is none. */
+	int (*pages)(void *ctx, uint64_t at, unsigned n, struct err *e);
 	int (*start)(void *ctx, uint32_t ip, uint32_t start_info, struct err *e);
 	int (*pause)(void *ctx, struct err *e);
 	int (*resume)(void *ctx, struct err *e);

@@ -224,6 +224,13 @@ static int builder_shape(void *ctx, unsigned vcpus, uint64_t ram, struct err *e)
 	return rc;
 }
 
+static int builder_pages(void *ctx, uint64_t at, unsigned n, struct err *e)
+{
+	struct xen_builder *b = ctx;
+
+	return xen_ram_add(&b->calls, b->info.domid, at, n, e);
+}
+
 static int builder_start(void *ctx, uint32_t ip, uint32_t start_info, struct err *e)
 {
 	struct xen_builder *b = ctx;
@@ -290,6 +297,7 @@ static void builder_destroy(void *ctx)
 const struct keeper_ops xen_builder_ops = {
 	.create = builder_create,
 	.shape = builder_shape,
+	.pages = builder_pages,
 	.start = builder_start,
 	.pause = builder_pause,
 	.resume = builder_resume,

@@ -146,9 +146,52 @@ void xen_ioreq_detach(struct xen_ioreq *x)
 	/* A mapped page keeps a destroyed domain a zombie. */
 	if (x->resource)
 		xenforeignmemory_unmap_resource(x->map.fmem, x->resource);
+	if (x->registers)
+		xen_map_undo(&x->map, x->registers, x->n_registers);
+	x->registers = NULL;
 	x->resource = NULL;
 	x->page = NULL;
 	x->attached = false;
+}
+
+/* ---- register pages ---- */
+
+static int registers_failed(struct xen_ioreq *x, int rc, const char *step, struct err *e)
+{
+	return err_set(e, rc, "domain %u: register pages: %s: %s", x->domid, step,
+		       rc == -EBUSY ? "another device model has them" : strerror(-rc));
+}
+
+int xen_ioreq_take_registers(struct xen_ioreq *x, struct err *e)
+{
+	x->dm_ops++;
+	if (xendevicemodel_map_mem_type_to_ioreq_server(x->dm, x->domid, x->id,
+							HVMMEM_ioreq_server,
+							XEN_DMOP_IOREQ_MEM_ACCESS_WRITE) < 0)
+		return registers_failed(x, -errno, "take", e);
+	return 0;
+}
+
+int xen_ioreq_make_registers(struct xen_ioreq *x, gpa_t at, unsigned n, void **out,
+			     struct err *e)
+{
+	void *pages;
+	int rc = xen_map_anywhere(&x->map, at, n, &pages);
+
+	if (rc < 0)
+		return registers_failed(x, rc, "map", e);
+	memset(pages, 0, n * PAGE_BYTES);
+	x->dm_ops++;
+	if (xendevicemodel_set_mem_type(x->dm, x->domid, HVMMEM_ioreq_server, at.v / PAGE_BYTES,
+					n) < 0) {
+		rc = registers_failed(x, -errno, "forward writes", e);
+		xen_map_undo(&x->map, pages, n);
+		return rc;
+	}
+	x->registers = pages;
+	x->n_registers = n;
+	*out = pages;
+	return 0;
 }
 
 /* ---- accesses ---- */

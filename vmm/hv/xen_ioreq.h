@@ -34,6 +34,8 @@ struct xen_ioreq {
 	ioservid_t id;
 	xenforeignmemory_resource_handle *resource;
 	shared_iopage_t *page;
+	void *registers; /* register pages; NULL: none */
+	unsigned n_registers;
 	unsigned vcpus;
 	evtchn_port_t ports[CONFIG_VCPUS_MAX]; /* ours, by vCPU */
 
@@ -53,6 +55,15 @@ void xen_ioreq_close(struct xen_ioreq *x);
 MUST_CHECK int xen_ioreq_attach(struct xen_ioreq *x, unsigned vcpus,
 				const struct hv_range *ranges, unsigned n, struct err *e);
 void xen_ioreq_detach(struct xen_ioreq *x);
+
+/*
+ * Register pages (hv.h), in two steps with the memory put there in between: be the one
+ * that is told of writes to pages of their kind, -EOPNOTSUPP where there are none; then
+ * map the pages, clear them, and make them of that kind. Detaching unmaps them.
+ */
+MUST_CHECK int xen_ioreq_take_registers(struct xen_ioreq *x, struct err *e);
+MUST_CHECK int xen_ioreq_make_registers(struct xen_ioreq *x, gpa_t at, unsigned n, void **out,
+					struct err *e);
 
 /* The vCPU whose accesses `port` announces, or -1. */
 int xen_ioreq_vcpu(const struct xen_ioreq *x, evtchn_port_t port);

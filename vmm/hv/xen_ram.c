@@ -5,10 +5,11 @@
 #include <errno.h>
 
 #include "vmm/lib/gmem.h"
+#include "vmm/lib/layout.h"
 
 #define EXTENT_ORDER_2M 9
-/* Beyond RAM: what the guest kernel may ask to have mapped for itself. */
-#define EXTRA_KIB 256
+/* Beyond RAM: what the guest kernel may ask to have mapped for itself, register pages. */
+#define EXTRA_KIB (256 + LAYOUT_VIRTIO_MAX * LAYOUT_VIRTIO_WINDOW / KIB)
 
 /* Reserve the pages first, so that a guest that does not fit takes none away. */
 static int claim(struct xen_calls *c, uint32_t domid, uint64_t pages, uint64_t ram,
@@ -96,5 +97,15 @@ int xen_ram_populate(struct xen_calls *c, uint32_t domid, uint64_t ram, struct e
 	if (rc < 0)
 		return err_set(e, rc, "the host has not enough free memory for %llu MiB (%s)",
 			       (unsigned long long)(ram / MIB), strerror(-rc));
+	return 0;
+}
+
+int xen_ram_add(struct xen_calls *c, uint32_t domid, uint64_t at, unsigned n, struct err *e)
+{
+	int rc = populate_pages(c, domid, at / PAGE_BYTES, n);
+
+	if (rc < 0)
+		return err_set(e, rc, "domain %u: %u pages at %#llx: %s", domid, n,
+			       (unsigned long long)at, strerror(-rc));
 	return 0;
 }

@@ -15,4 +15,11 @@
 MUST_CHECK int xen_ram_populate(struct xen_calls *c, uint32_t domid, uint64_t ram,
 				struct err *e);
 
+/*
+ * `n` (at most XEN_CALLS_EXTENTS_MAX) more pages at `at`, for which xen_ram_populate left
+ * room. 0, or -errno with a reason; then some of them may be there.
+ */
+MUST_CHECK int xen_ram_add(struct xen_calls *c, uint32_t domid, uint64_t at, unsigned n,
+			   struct err *e);
+
 #endif
