@@ -211,7 +211,9 @@ static int xen_resume(struct hv *hv, struct err *e)
 static void xen_pulse(struct hv *hv, unsigned gsi)
 {
 	struct hv_xen *x = xen(hv);
-	int rc = xen_ioreq_pulse(&x->ioreq, gsi);
+	int rc = x->features & XENOLITH_FEAT_pulse ?
+			 xen_dmop_pulse(&x->dmop, x->keeper.domid, gsi) :
+			 xen_ioreq_pulse(&x->ioreq, gsi);
 
 	if (rc < 0 && !x->pulse_failed) {
 		log_error("xen", "domain %u: raising GSI %u: %s", x->keeper.domid, gsi,

@@ -123,6 +123,13 @@ int xen_dmop_lifeline(struct xen_dmop *d, uint32_t domid, uint32_t *port)
 	return 0;
 }
 
+int xen_dmop_pulse(struct xen_dmop *d, uint32_t domid, unsigned gsi)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_pulse, .u.xenolith_pulse.gsi = gsi };
+
+	return simple(d, domid, &op);
+}
+
 /* One copy of at most d->chunk bytes. */
 static int copy_chunk(struct xen_dmop *d, uint32_t domid, gpa_t at, char *data, size_t len,
 		      uint32_t direction)
@@ -155,10 +162,33 @@ static int copy(struct xen_dmop *d, uint32_t domid, gpa_t at, char *data, size_t
 	return 0;
 }
 
+/*
+ * Linux pins a buffer as one that will be written, whichever way its data goes: what lies
+ * in memory that may only be read is copied to where it may.
+ */
+static int copy_read_only(struct xen_dmop *d, uint32_t domid, gpa_t to, const char *src,
+			  size_t len)
+{
+	char buffer[1024];
+
+	for (size_t off = 0; off < len; off += sizeof(buffer)) {
+		size_t n = min_size(len - off, sizeof(buffer));
+		int rc;
+
+		memcpy(buffer, src + off, n);
+		rc = copy(d, domid, gpa(to.v + off), buffer, n, XENOLITH_COPY_to_guest);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 int xen_dmop_copy_to(struct xen_dmop *d, uint32_t domid, gpa_t to, const void *src, size_t len)
 {
 	/* The interface has one kind of buffer; this direction only reads it. */
-	return copy(d, domid, to, (char *)(uintptr_t)src, len, XENOLITH_COPY_to_guest);
+	int rc = copy(d, domid, to, (char *)(uintptr_t)src, len, XENOLITH_COPY_to_guest);
+
+	return rc == -EFAULT ? copy_read_only(d, domid, to, src, len) : rc;
 }
 
 int xen_dmop_copy_from(struct xen_dmop *d, uint32_t domid, void *dst, gpa_t from, size_t len)

@@ -47,6 +47,9 @@ MUST_CHECK int xen_dmop_lifecycle(struct xen_dmop *d, uint32_t domid,
 /* -EOPNOTSUPP where the hypervisor has none. */
 MUST_CHECK int xen_dmop_lifeline(struct xen_dmop *d, uint32_t domid, uint32_t *port);
 
+/* One edge on a GSI (1..47), where the hypervisor has XENOLITH_FEAT_pulse. 0 or -errno. */
+MUST_CHECK int xen_dmop_pulse(struct xen_dmop *d, uint32_t domid, unsigned gsi);
+
 /* Copy through the hypervisor, in as many operations as it takes. 0 or -errno. */
 MUST_CHECK int xen_dmop_copy_to(struct xen_dmop *d, uint32_t domid, gpa_t to, const void *src,
 				size_t len);

@@ -159,7 +159,7 @@ void xen_ioreq_detach(struct xen_ioreq *x)
 static int registers_failed(struct xen_ioreq *x, int rc, const char *step, struct err *e)
 {
 	return err_set(e, rc, "domain %u: register pages: %s: %s", x->domid, step,
-		       rc == -EBUSY ? "another device model has them" : strerror(-rc));
+		       rc == -EBUSY ? "a device model has them already" : strerror(-rc));
 }
 
 int xen_ioreq_take_registers(struct xen_ioreq *x, struct err *e)

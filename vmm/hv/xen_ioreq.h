@@ -84,7 +84,7 @@ enum xen_ioreq_kind xen_ioreq_take(struct xen_ioreq *x, unsigned vcpu, struct hv
 /* Answer it; the vCPU goes on. */
 void xen_ioreq_answer(struct xen_ioreq *x, unsigned vcpu, uint64_t data);
 
-/* One edge on a GSI (1..47). 0 or -errno. */
+/* One edge on a GSI (1..47), as its level twice, for hypervisors without pulse. 0 or -errno. */
 MUST_CHECK int xen_ioreq_pulse(struct xen_ioreq *x, unsigned irq);
 
 /* Shut the guest down as crashed; the domain stays. */

@@ -72,10 +72,10 @@ static uint64_t mask(unsigned i, unsigned n)
 }
 
 /*
- * Map again what is in `wanted`, each piece by itself. Privcmd's mappings must only ever
- * be undone as a whole: it frees the pages of a PVH domain by where a mapping starts and
- * how long it is, which is wrong for what is left when a part is replaced. So the holes
- * must not belong to one, should they be filled later.
+ * Map again what is in `wanted`, each piece by itself. Privcmd's mappings can only be
+ * undone as a whole: it frees the pages of a PVH domain by where a mapping starts and how
+ * long it is, and newer kernels refuse to split one (-ENOMEM). So the holes must not
+ * belong to one, should they be filled later.
  */
 static int map_pieces(struct xen_map *m, gpa_t at, uint8_t *host, unsigned pages,
 		      uint64_t wanted, uint64_t *valid)
