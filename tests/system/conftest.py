@@ -10,13 +10,14 @@ import pytest
 from lab import ROOT, Lab, Monitor, entry
 
 
-def tool(directory, name):
-    """A program of tools/, built with the patched Xen's headers."""
+def tool(directory, name, *sources):
+    """A program of tools/, built with the patched Xen's headers, and sources of ours."""
     xen = pathlib.Path((ROOT / "build" / "xen").read_text().strip())
     subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-D__XEN_TOOLS__", "-O2",
                     f"-I{ROOT}", "-isystem", xen / "include", "-o", directory / name,
-                    ROOT / "tests/system/tools" / f"{name}.c", "-lxencall",
-                    "-lxenforeignmemory", "-lxenevtchn", "-lxentoolcore"], check=True)
+                    ROOT / "tests/system/tools" / f"{name}.c", *sources, "-lxencall",
+                    "-lxenforeignmemory", "-lxenevtchn", "-lxendevicemodel", "-luring"],
+                   check=True)
     return directory / name
 
 
@@ -29,6 +30,8 @@ def files(tmp_path_factory):
         ROOT / "build" / variant / "xenolith": "/bin/xenolith",
         tool(tools, "domains"): "/bin/domains",
         tool(tools, "hvabi"): "/bin/hvabi",
+        tool(tools, "hvops", *ROOT.glob("vmm/hv/*.c"), *ROOT.glob("vmm/lib/*.c")):
+            "/bin/hvops",
         entry("lab/guest/build.sh") / "vmlinux": "/guest/vmlinux",
         entry("lab/guest/initramfs.sh") / "initramfs.cpio": "/guest/initramfs.cpio",
     }
