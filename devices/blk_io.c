@@ -200,17 +200,14 @@ static bool progressed(struct blk_req *r, int res)
 static void step_done(struct loop_op *op, int res)
 {
 	struct blk_req *r = CONTAINER_OF(op, struct blk_req, op);
+	bool again = (res == -EINTR || res == -EAGAIN) && r->retries++ < RETRIES_MAX;
 
 	if (r->blk->dev.run != VIRTIO_RUNNING)
 		blk_finish(r, VIRTIO_BLK_S_IOERR);
-	else if ((res == -EINTR || res == -EAGAIN) && r->retries++ < RETRIES_MAX)
+	else if (again || (res >= 0 && progressed(r, res)))
 		next_step(r);
-	else if (res < 0)
-		failed(r, -res);
-	else if (!progressed(r, res))
-		failed(r, EIO);
 	else
-		next_step(r);
+		failed(r, res < 0 ? -res : EIO);
 }
 
 static void next_step(struct blk_req *r)

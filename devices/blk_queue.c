@@ -285,7 +285,8 @@ void blk_pump_all(struct virtio_blk *b)
 
 	for (unsigned i = 0; i < n; i++)
 		blk_pump(b, (b->first + i) % n);
-	b->first = (b->first + 1) % n;
+	if (++b->first >= n)
+		b->first = 0;
 }
 
 /* ---- later ----------------------------------------------------------------------- */

@@ -137,24 +137,20 @@ static void ask_device(struct disk *d, dev_t dev)
 {
 	/* A partition's queue is that of the whole device. */
 	static const char *const below[] = { "", "../" };
-	unsigned long long most = 1;
-	char path[128];
+	char path[128], text[32] = "1";
+	FILE *f = NULL;
 
-	for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
-		FILE *f;
-
+	for (size_t i = 0; i < ARRAY_SIZE(below) && !f; i++) {
 		snprintf(path, sizeof(path),
 			 "/sys/dev/block/%u:%u/%squeue/write_zeroes_max_bytes", major(dev),
 			 minor(dev), below[i]);
 		f = fopen(path, "re");
-		if (!f)
-			continue;
-		if (fscanf(f, "%llu", &most) != 1)
-			most = 1;
-		fclose(f);
-		break;
 	}
-	d->can_discard = most > 0;
+	if (f) {
+		(void)!fgets(text, sizeof(text), f);
+		fclose(f);
+	}
+	d->can_discard = strtoull(text, NULL, 10) > 0;
 	d->can_write_zeroes = true;
 }
 
@@ -250,7 +246,7 @@ int disk_open(struct disk **out, const char *path, const struct disk_options *o,
 
 int disk_rescan(struct disk *d)
 {
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	int rc = size_of(d, &bytes);
 
 	if (rc < 0)
