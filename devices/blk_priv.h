@@ -67,6 +67,7 @@ struct virtio_blk {
 	char name[sizeof("drive ") + CONFIG_ID_MAX];
 	char id[VIRTIO_BLK_ID_BYTES];
 	struct disk *disk;
+	struct disk *retired; /* replaced ones, which are being flushed */
 	struct blk_counts counts;
 
 	struct rate_limiter limit;
@@ -149,7 +150,7 @@ void blk_io_release(struct blk_req *r);
 
 /* ---- virtio_blk.c ---- */
 
-/* A request on this disk has ended: when it was the last, and the disk was replaced, close it. */
+/* A request on this disk has ended: when it was the last, and the disk was replaced, let it go. */
 void blk_put_disk(struct virtio_blk *b, struct disk *d);
 
 #endif

@@ -373,7 +373,8 @@ void blk_settle(struct virtio_blk *b)
 {
 	uint8_t writeback = 1;
 
-	if (b->dev.run != VIRTIO_STOPPING || b->in_flight || b->timer.op.busy || b->again.busy)
+	if (b->dev.run != VIRTIO_STOPPING || b->in_flight || b->retired || b->timer.op.busy ||
+	    b->again.busy)
 		return;
 	if (b->dev.offered >> VIRTIO_BLK_F_CONFIG_WCE & 1)
 		virtio_set_config(&b->dev, offsetof(struct virtio_blk_config, wce), &writeback,

@@ -15,7 +15,11 @@
 struct disk {
 	int fd;
 	loop_file_t file; /* of the loop that it was added to; by virtio_blk.c */
-	unsigned in_flight; /* requests; by virtio_blk.c */
+	/* by virtio_blk.c: requests, and what is done before it is closed */
+	unsigned in_flight;
+	struct loop_op last;
+	struct virtio_blk *owner;
+	struct disk *next;
 	bool read_only;
 	bool direct; /* O_DIRECT: through a bounce pool */
 	bool block_device;

@@ -171,9 +171,22 @@ static void close_disk(struct virtio_blk *b, struct disk *d)
 	disk_close(d);
 }
 
+static void forget_disk(struct virtio_blk *b, struct disk *d)
+{
+	struct disk **at = &b->retired;
+
+	while (*at != d)
+		at = &(*at)->next;
+	*at = d->next;
+	close_disk(b, d);
+}
+
 void virtio_blk_destroy(struct virtio_blk *b)
 {
+	b->dev.run = VIRTIO_IDLE; /* nothing is begun any more */
 	blk_abandon(b);
+	while (b->retired)
+		forget_disk(b, b->retired);
 	close_disk(b, b->disk);
 	blk_bounce_destroy(&b->bounce, b->dev.env.loop);
 	free(b);
@@ -186,10 +199,38 @@ struct blk_counts virtio_blk_counts(const struct virtio_blk *b)
 
 /* ---- live changes ---------------------------------------------------------------- */
 
+static void flushed(struct loop_op *op, int res)
+{
+	struct disk *d = CONTAINER_OF(op, struct disk, last);
+	struct virtio_blk *b = d->owner;
+
+	if (res < 0 && res != -ECANCELED)
+		log_warn("blk", "%s: flush of the old disk: %s", b->name, strerror(-res));
+	forget_disk(b, d);
+	blk_settle(b);
+}
+
+/*
+ * Nobody uses it any more. Closing a block device waits until all that was written is on
+ * it, for which others must not wait: it is flushed before, by the loop.
+ */
+static void retire(struct virtio_blk *b, struct disk *d)
+{
+	if (d->read_only || b->dev.run == VIRTIO_IDLE) {
+		close_disk(b, d);
+		return;
+	}
+	d->last.done = flushed;
+	d->owner = b;
+	d->next = b->retired;
+	b->retired = d;
+	loop_fsync(b->dev.env.loop, &d->last, d->file);
+}
+
 void blk_put_disk(struct virtio_blk *b, struct disk *d)
 {
 	if (--d->in_flight == 0 && d != b->disk)
-		close_disk(b, d);
+		retire(b, d);
 }
 
 static void replace_disk(struct virtio_blk *b, struct disk *d)
@@ -200,7 +241,7 @@ static void replace_disk(struct virtio_blk *b, struct disk *d)
 	d->file = loop_file_add(b->dev.env.loop, d->fd);
 	b->disk = d;
 	if (!old->in_flight)
-		close_disk(b, old);
+		retire(b, old);
 }
 
 void virtio_blk_set_disk(struct virtio_blk *b, struct disk *disk)

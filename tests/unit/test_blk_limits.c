@@ -5,17 +5,18 @@
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
+#include <linux/virtio_ring.h>
 #include <unistd.h>
 
 #include "vmm/lib/log.h"
 
 /* ---- bounds ---------------------------------------------------------------------- */
 
-static void no_more_than_so_many_are_in_flight(void **state)
+static void fill_up_and_empty(const struct blk_guest_options *o)
 {
 	struct blk_guest g;
 
-	start(&g, &plain);
+	start(&g, o);
 	io.hold = true;
 	for (unsigned i = 0; i < 200; i++)
 		add_indirect(&g, i, 1);
@@ -39,6 +40,16 @@ static void no_more_than_so_many_are_in_flight(void **state)
 	assert_true(virtio_driver_kick(&g.driver, 0));
 	blk_guest_wait(&g, 0, 1);
 	blk_guest_stop(&g);
+}
+
+static void no_more_than_so_many_are_in_flight(void **state)
+{
+	static const struct blk_guest_options flags = { .bytes = DISK,
+							.decline = UINT64_C(1)
+								   << VIRTIO_RING_F_EVENT_IDX };
+
+	fill_up_and_empty(&plain);
+	fill_up_and_empty(&flags);
 }
 
 /* Long lists are few; what waits for one waits in order. */
@@ -107,6 +118,7 @@ static void a_new_disk_takes_over_while_the_old_one_ends(void **state)
 		assert_int_equal(*ram(&g, BLK_GUEST_DATA + i * 512 + 300),
 				 blk_guest_pattern(i * 512 + 300));
 	}
+	blk_guest_run(&g, 20); /* it is flushed */
 	assert_int_equal(fcntl(old, F_GETFD), -1);
 	r.sector = MIB / 512;
 	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_IOERR);
@@ -114,7 +126,8 @@ static void a_new_disk_takes_over_while_the_old_one_ends(void **state)
 	blk_guest_stop(&g);
 }
 
-static void an_idle_disk_is_closed_at_once(void **state)
+/* Closing a block device would wait for what was written to it. */
+static void an_old_disk_is_flushed_before_it_is_closed(void **state)
 {
 	struct blk_guest_req r = REQ(VIRTIO_BLK_T_IN, 0, 512);
 	struct blk_guest g;
@@ -123,13 +136,70 @@ static void an_idle_disk_is_closed_at_once(void **state)
 	start(&g, &plain);
 	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
 	old = io.calls[0].file.fd;
+	io.hold = true;
+	io.released = io.n_calls;
 	virtio_blk_set_disk(g.blk, blk_guest_disk(&plain, &new));
-	assert_int_equal(fcntl(old, F_GETFD), -1);
-	/* As large as the other one was. */
-	blk_guest_run(&g, 1);
-	assert_int_equal(virtio_driver_acknowledge(&g.driver), 0);
-	assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
 	close(new);
+	assert_int_equal(io.of_kind[FSYNC], 1);
+	blk_guest_run(&g, 1);
+	/* As large as the other one was. */
+	assert_int_equal(virtio_driver_acknowledge(&g.driver), 0);
+	assert_true(fcntl(old, F_GETFD) >= 0);
+	/* A reset waits for that, too. */
+	virtio_driver_reset(&g.driver);
+	blk_guest_run(&g, 1);
+	assert_int_equal(virtio_blk_dev(g.blk)->run, VIRTIO_STOPPING);
+	let_go(&g, 1);
+	blk_guest_reset(&g);
+	assert_int_equal(fcntl(old, F_GETFD), -1);
+	/* Not started: nothing was written. */
+	virtio_blk_set_disk(g.blk, blk_guest_disk(&plain, &new));
+	assert_int_equal(io.of_kind[FSYNC], 1);
+	close(new);
+	blk_guest_stop(&g);
+}
+
+static void a_device_can_go_while_an_old_disk_is_flushed(void **state)
+{
+	struct blk_guest g;
+	int new;
+
+	start(&g, &plain);
+	io.hold = true;
+	for (unsigned i = 0; i < 3; i++) {
+		virtio_blk_set_disk(g.blk, blk_guest_disk(&plain, &new));
+		close(new);
+	}
+	assert_int_equal(io.of_kind[FSYNC], 3);
+	virtqueue_stop(&virtio_blk_dev(g.blk)->queues[0]);
+	virtio_blk_destroy(g.blk);
+	loop_destroy(g.loop);
+	gmem_fini(&g.ram.gmem);
+	ram_fake_free(&g.ram);
+	close(g.fd);
+}
+
+static void several_old_disks_are_closed_in_any_order(void **state)
+{
+	int fds[4], new;
+	struct blk_guest g;
+
+	start(&g, &plain);
+	io.hold = true;
+	for (unsigned i = 0; i < 4; i++) {
+		virtio_blk_set_disk(g.blk, blk_guest_disk(&plain, &new));
+		close(new);
+		fds[i] = io.calls[i].file.fd;
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned which = (i + 1) % 4; /* oldest last */
+
+		io.released = which;
+		let_go(&g, 1);
+		blk_guest_run(&g, 20);
+		assert_int_equal(fcntl(fds[which], F_GETFD), -1);
+	}
+	io.hold = false;
 	blk_guest_stop(&g);
 }
 
@@ -351,7 +421,9 @@ int main(void)
 		cmocka_unit_test(no_more_than_so_many_are_in_flight),
 		cmocka_unit_test(many_long_requests_take_turns),
 		cmocka_unit_test(a_new_disk_takes_over_while_the_old_one_ends),
-		cmocka_unit_test(an_idle_disk_is_closed_at_once),
+		cmocka_unit_test(an_old_disk_is_flushed_before_it_is_closed),
+		cmocka_unit_test(a_device_can_go_while_an_old_disk_is_flushed),
+		cmocka_unit_test(several_old_disks_are_closed_in_any_order),
 		cmocka_unit_test(a_size_that_cannot_be_had_changes_nothing),
 		cmocka_unit_test(the_capacity_follows_the_file),
 		cmocka_unit_test(throttled_requests_wait_for_their_time),
