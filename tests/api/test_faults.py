@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the hypervisor refuses: it is told, nothing changes, and the next try works."""
 import itertools
+import os
 
 import pytest
 
@@ -139,3 +140,44 @@ def _remove_socket(vm):
     import os
     if os.path.exists(vm.sock_path):
         os.unlink(vm.sock_path)
+
+
+@pytest.mark.parametrize("op", ["shape", "mem_write", "start"])
+def test_start_fails_and_the_next_one_has_its_devices(xenolith, kernel, tap, op):
+    vm = xenolith(env={"XENOLITH_FAKE_FAIL": f"{op}:EIO,{op}:EIO:2"},
+                  guest="read32 0xd0000008 2\nread32 0xd0000100 3\nread32 0xd0001008 2\n"
+                        "read32 0xd0001100 1\nread32 0xd0002008 1\nend poweroff\n")
+    disks = [vm.write(f"disk{n}", bytes(n * 512)) for n in range(4)]
+
+    def put_drive(name, path, root=False):
+        return vm.put(f"/drives/{name}", {"drive_id": name, "path_on_host": path,
+                                          "is_root_device": root}).status
+
+    vm.boot_source(kernel)
+    assert put_drive("a", disks[1]) == put_drive("r", disks[2], True) == 204
+    assert vm.put("/network-interfaces/n", {"iface_id": "n",
+                                            "host_dev_name": tap()}).status == 204
+    before = vm.fds()
+    assert vm.action("InstanceStart").fault.startswith("Start microvm error: ")
+    assert vm.fds() <= before
+    assert put_drive("r", disks[3], True) == 204
+    assert vm.action("InstanceStart").status == 400
+    assert vm.fds() <= before
+    assert vm.action("InstanceStart").status == 204
+    assert vm.wait() == 3, vm.log()
+
+
+def test_start_without_a_file_that_went_away(xenolith, kernel):
+    """It was open, the failed start took it, and the next one has to open it again."""
+    vm = faulty(xenolith, "start:EIO")
+    path = vm.write("disk", bytes(512))
+    body = {"drive_id": "d", "path_on_host": path, "is_root_device": False}
+    vm.boot_source(kernel)
+    assert vm.put("/drives/d", body).status == 204
+    assert "fake start" in vm.action("InstanceStart").fault
+    os.unlink(path)
+    fault = vm.action("InstanceStart").fault
+    assert fault.startswith("Start microvm error: ") and f"(os error 2) {path}" in fault
+    assert vm.state() == NOT_STARTED
+    vm.write("disk", bytes(512))
+    assert vm.action("InstanceStart").status == 204
