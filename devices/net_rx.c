@@ -294,7 +294,9 @@ static void next_batch(struct net_rx *rx)
 /* More at a time while they come all at once, fewer when they do not. */
 static void end_batch(struct net_rx *rx)
 {
-	if (rx->rounds > 1)
+	if (rx->failed)
+		rx->depth = 1;
+	else if (rx->rounds > 1)
 		rx->depth = rx->depth > 1 ? rx->depth / 2 : 1;
 	else if (rx->n_reads == rx->depth && rx->depth < RX_BATCH)
 		rx->depth *= 2;

@@ -244,6 +244,26 @@ static void a_full_queue_of_commands_is_obeyed(void **state)
 	end(&w);
 }
 
+/* A reset comes before all are obeyed; the next driver's third queue is no control queue. */
+static void commands_of_the_driver_before_are_forgotten(void **state)
+{
+	const struct vring_seg segs[] = { { COMMAND, 4, false }, { ANSWER, 1, true } };
+	uint32_t head, written;
+	struct net_world w;
+
+	begin(&w, MULTI | BIT(VIRTIO_RING_F_INDIRECT_DESC), CTRL + 1);
+	for (unsigned i = 0; i < SIZE; i++)
+		assert_true(vring_add_indirect(&w.queues[CTRL], segs, 2, 5 * MIB + i * 64) >=
+			    0);
+	(void)net_world_kick(&w, CTRL);
+	net_world_reset(&w);
+	net_world_start(&w, 0, 3, SIZE);
+	assert_true(vring_add(&w.queues[2], segs, 2) >= 0);
+	net_world_settle(&w);
+	assert_false(vring_reap(&w.queues[2], &head, &written));
+	end(&w);
+}
+
 /* ---- pairs ----------------------------------------------------------------------- */
 
 static void offer(struct net_world *w, unsigned pair)
@@ -352,6 +372,38 @@ static void a_pair_that_goes_and_comes_in_one_turn_goes_on(void **state)
 	end(&w);
 }
 
+static struct net_world *kicked;
+
+static void kick(struct loop_op *op, int res)
+{
+	assert_true(net_world_kick(kicked, CTRL));
+}
+
+/* The packet was read before the pair was given up, and not told yet. */
+static void a_packet_in_the_turn_of_the_command_is_not_told(void **state)
+{
+	static const uint8_t packet[60], one[] = { 4, 0, 1, 0 };
+	const struct vring_seg segs[] = { { COMMAND, 4, false }, { ANSWER, 1, true } };
+	struct loop_op now = { .done = kick };
+	uint32_t head, written;
+	struct net_world w;
+
+	begin(&w, MULTI, CTRL + 1);
+	assert_int_equal(set_pairs(&w, 2), VIRTIO_NET_OK);
+	offer(&w, 1);
+	net_world_settle(&w);
+	memcpy(w.ram.bytes + COMMAND, one, sizeof(one));
+	assert_true(vring_add(&w.queues[CTRL], segs, 2) >= 0);
+	assert_int_equal(send(hosts[1], packet, sizeof(packet), 0), sizeof(packet));
+	kicked = &w;
+	loop_defer(w.loop, &now);
+	net_world_settle(&w);
+	assert_true(vring_reap(&w.queues[CTRL], &head, &written));
+	assert_false(vring_reap(&w.queues[2], &head, &written));
+	assert_int_equal(virtio_net_counts(w.net).rx_errors, 1);
+	end(&w);
+}
+
 static void a_reset_leaves_one_pair(void **state)
 {
 	struct net_world w;
@@ -384,9 +436,11 @@ int main(void)
 		cmocka_unit_test(without_multiqueue_the_control_queue_is_the_third),
 		cmocka_unit_test(without_a_control_queue_the_third_is_left_alone),
 		cmocka_unit_test(a_full_queue_of_commands_is_obeyed),
+		cmocka_unit_test(commands_of_the_driver_before_are_forgotten),
 		cmocka_unit_test(only_active_pairs_carry_packets),
 		cmocka_unit_test(a_pair_can_be_given_up_and_taken_again),
 		cmocka_unit_test(a_pair_that_goes_and_comes_in_one_turn_goes_on),
+		cmocka_unit_test(a_packet_in_the_turn_of_the_command_is_not_told),
 		cmocka_unit_test(a_reset_leaves_one_pair),
 	};
 

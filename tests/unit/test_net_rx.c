@@ -284,6 +284,35 @@ static void a_small_ring_gets_packets_that_fit_at_once(void **state)
 	net_world_end(&w);
 }
 
+/* Make a buffer of each free descriptor. */
+static void fill(struct net_world *w, uint32_t bytes)
+{
+	while (w->queues[RX].n_free > 0)
+		add_buffers(w, w->queues[RX].free, 1, bytes);
+	(void)net_world_kick(w, RX);
+}
+
+/* There is room for one and a half: half a room is not for a read. */
+static void a_read_has_room_for_the_longest_packet_while_another_one_runs(void **state)
+{
+	struct net_world w;
+
+	begin(&w, MERGEABLE, 256);
+	for (unsigned i = 0; i < 8; i++) {
+		fill(&w, 55);
+		net_world_settle(&w);
+		net_world_host_sends(&w, 2 * i, i < 4 ? 40 : 9000);
+		net_world_host_sends(&w, 2 * i + 1, i < 4 ? 40 : 9000);
+		for (unsigned k = 0; k < 2; k++) {
+			net_world_settle(&w);
+			expect_packet(&w, 2 * i + k, i < 4 ? 40 : 9000);
+			fill(&w, 55);
+		}
+	}
+	assert_int_equal(virtio_net_counts(w.net).rx_errors, 0);
+	net_world_end(&w);
+}
+
 /* The driver could make more available, but does not. */
 static void few_buffers_in_a_large_ring_are_used_after_a_while(void **state)
 {
@@ -409,6 +438,7 @@ int main(void)
 		cmocka_unit_test(a_ring_that_runs_empty_stops_reading_until_it_is_filled),
 		cmocka_unit_test(buffers_that_come_while_there_are_some_need_no_notification),
 		cmocka_unit_test(a_small_ring_gets_packets_that_fit_at_once),
+		cmocka_unit_test(a_read_has_room_for_the_longest_packet_while_another_one_runs),
 		cmocka_unit_test(few_buffers_in_a_large_ring_are_used_after_a_while),
 		cmocka_unit_test(longer_packets_than_expected_are_learned_from),
 		cmocka_unit_test(chains_of_very_many_segments_are_used),
