@@ -227,7 +227,8 @@ static void reading_goes_on_after_errors(void **state)
 		net_world_host_sends(&w, 0, 100);
 		net_world_run(&w, 50);
 		assert_int_equal(net_world_guest_gets(&w), 1);
-		assert_int_equal(virtio_net_counts(w.net).rx_errors, errors);
+		/* One more may have been under way. */
+		assert_in_range(virtio_net_counts(w.net).rx_errors, errors, errors + 1);
 		assert_int_equal(virtio_net_counts(w.net).rx_packets, 1);
 		net_world_end(&w);
 	}

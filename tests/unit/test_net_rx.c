@@ -317,14 +317,15 @@ static void a_read_has_room_for_the_longest_packet_while_another_one_runs(void *
 static void few_buffers_in_a_large_ring_are_used_after_a_while(void **state)
 {
 	struct net_world w;
+	uint64_t start = clock_ms();
 
 	begin(&w, MERGEABLE, 256);
 	add_buffers(&w, 0, 3, 1024);
 	(void)net_world_kick(&w, RX);
 	net_world_host_sends(&w, 1, 1500);
-	net_world_settle(&w);
-	expect_none(&w);
-	net_world_run(&w, 100);
+	while (virtio_net_counts(w.net).rx_packets == 0)
+		net_world_run(&w, 1);
+	assert_true(clock_ms() - start >= 50);
 	expect_packet(&w, 1, 1500);
 	/* One buffer is left, and enough others come. */
 	add_buffers(&w, 3, 100, 1024);
