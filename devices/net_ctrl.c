@@ -9,24 +9,13 @@
 
 #include <errno.h>
 
+#include "devices/iov.h"
+
 /* The longest command that is known; of others no more is read. */
 struct command {
 	struct virtio_net_ctrl_hdr header;
 	struct virtio_net_ctrl_mq mq;
 } __attribute__((packed));
-
-static void copy_out(const struct virtq_chain *c, void *dst, size_t len)
-{
-	uint8_t *at = dst;
-
-	for (const struct iovec *v = c->iov; v < c->iov + c->n_out && len > 0; v++) {
-		size_t part = min_size(v->iov_len, len);
-
-		memcpy(at, v->iov_base, part);
-		at += part;
-		len -= part;
-	}
-}
 
 /* Whether the driver has set up so many pairs. */
 static bool pairs_ready(const struct virtio_net *n, unsigned pairs)
@@ -44,7 +33,7 @@ static bool obey(struct virtio_net *n, const struct virtq_chain *c)
 
 	if (c->out_len != sizeof(cmd))
 		return false;
-	copy_out(c, &cmd, sizeof(cmd));
+	(void)iov_read(c->iov, c->n_out, 0, &cmd, sizeof(cmd));
 	pairs = cmd.mq.virtqueue_pairs;
 	if (cmd.header.class != VIRTIO_NET_CTRL_MQ ||
 	    cmd.header.cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET)

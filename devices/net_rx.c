@@ -13,8 +13,9 @@
  */
 #include "devices/net_priv.h"
 
-#include <assert.h>
 #include <errno.h>
+
+#include "devices/iov.h"
 
 #define MS UINT64_C(1000000) /* ns */
 
@@ -46,16 +47,11 @@ static bool mergeable(const struct net_rx *rx)
 static void set_num_buffers(struct net_rx *rx, unsigned i, unsigned buffers)
 {
 	const struct net_chain *c = &rx->chains.at[i];
-	const struct iovec *iov = &rx->chains.iov[c->iov];
-	size_t off = offsetof(struct virtio_net_hdr_v1, num_buffers);
 	uint8_t value[2];
 
 	put_le16(value, (uint16_t)buffers);
-	for (unsigned k = 0; k < sizeof(value); k++, off++) {
-		for (; off >= iov->iov_len; iov++)
-			off -= iov->iov_len;
-		memcpy((uint8_t *)iov->iov_base + off, &value[k], 1);
-	}
+	(void)iov_write(&rx->chains.iov[c->iov], c->n_iov,
+			offsetof(struct virtio_net_hdr_v1, num_buffers), value, sizeof(value));
 }
 
 /* Give back the chains that `len` bytes fill, the first of them with a header. */

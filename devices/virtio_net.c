@@ -3,6 +3,8 @@
  * The network device: what it offers, its configuration space, start and stop. Packets are
  * net_rx.c's and net_tx.c's work, commands net_ctrl.c's.
  */
+#include "devices/virtio_net.h"
+
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
