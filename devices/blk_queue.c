@@ -146,7 +146,6 @@ static struct blk_req *new_request(struct virtio_blk *b, unsigned q)
 	r->range = r->n_ranges = 0;
 	r->n_iov = 0;
 	r->long_list = -1;
-	r->run = (struct blk_run){ 0 };
 	b->in_flight++;
 	return r;
 }

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -31,6 +32,7 @@ static struct {
 	unsigned align; /* that statx(2) tells; 0: the real one */
 	bool no_buffers; /* none can be registered */
 	int fail; /* what writes end with */
+	bool no_memory, no_mapping; /* for the next allocation */
 	unsigned fixed, largest;
 } host;
 
@@ -41,6 +43,10 @@ static unsigned n_failing;
 
 int __wrap_statx(int fd, const char *name, int flags, unsigned mask, struct statx *x);
 int __real_statx(int fd, const char *name, int flags, unsigned mask, struct statx *x);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
+void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
 int __wrap_loop_buffer_add(struct loop *l, void *base, size_t len);
 int __real_loop_buffer_add(struct loop *l, void *base, size_t len);
 void __wrap_loop_write_fixed(struct loop *l, struct loop_op *op, loop_file_t f, int buffer,
@@ -55,6 +61,16 @@ int __wrap_statx(int fd, const char *name, int flags, unsigned mask, struct stat
 	if (host.align)
 		x->stx_dio_offset_align = x->stx_dio_mem_align = host.align;
 	return rc;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return host.no_memory ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
+{
+	return host.no_mapping ? MAP_FAILED : __real_mmap(at, len, prot, flags, fd, off);
 }
 
 int __wrap_loop_buffer_add(struct loop *l, void *base, size_t len)
@@ -360,6 +376,29 @@ static void a_large_alignment_is_the_block_size(void **state)
 	blk_guest_stop(&g);
 }
 
+/* The disk stays the caller's. */
+static void creation_fails_without_memory(void **state)
+{
+	static const struct rate_limiter_config none;
+	struct virtio_blk *b = NULL;
+	struct dev_env env = { 0 };
+	struct blk_setup s = { .id = "x", .env = &env, .queues = 1, .limit = &none };
+	int fd;
+
+	assert_int_equal(loop_create(&env.loop, 8), 0);
+	s.disk = blk_guest_disk(&direct, &fd);
+	for (unsigned i = 0; i < 2; i++) {
+		host.no_memory = !i;
+		host.no_mapping = i;
+		assert_int_equal(virtio_blk_create(&b, &s), -ENOMEM);
+		assert_null(b);
+	}
+	memset(&host, 0, sizeof(host));
+	disk_close(s.disk);
+	loop_destroy(env.loop);
+	close(fd);
+}
+
 static int limit_time(void **state)
 {
 	alarm(60); /* a request that never ends */
@@ -369,6 +408,7 @@ static int limit_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(creation_fails_without_memory),
 		cmocka_unit_test(the_pool_gives_what_is_asked_for_or_less),
 		cmocka_unit_test(reads_and_writes_go_in_pieces),
 		cmocka_unit_test(segments_need_no_alignment),

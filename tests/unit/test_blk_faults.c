@@ -6,6 +6,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -89,6 +90,65 @@ static void ranges_whose_flush_fails_have_failed(void **state)
 	assert_int_equal(io.of_kind[FALLOCATE], N);
 	assert_int_equal(io.of_kind[FSYNC], 1);
 	blk_guest_stop(&g);
+}
+
+/* The drive, what was done, where, and why; within limits. */
+static void errors_are_logged(void **state)
+{
+	static const struct {
+		uint32_t type;
+		int error;
+		const char *text;
+	} cases[] = {
+		{ VIRTIO_BLK_T_IN, EIO, "drive rootfs: read at 1024: Input/output error" },
+		{ VIRTIO_BLK_T_OUT, ENOSPC,
+		  "drive rootfs: write at 1024: No space left on device" },
+		{ VIRTIO_BLK_T_FLUSH, EIO, "drive rootfs: flush at 0: Input/output error" },
+		{ VIRTIO_BLK_T_DISCARD, EIO,
+		  "drive rootfs: discard at 4096: Input/output error" },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, EOPNOTSUPP,
+		  "drive rootfs: write zeroes at 4096: Operation not supported" },
+	};
+	static const struct virtio_blk_discard_write_zeroes range = { .sector = 8,
+								      .num_sectors = 8 };
+	char path[] = "build/blk-log-XXXXXX", text[8192];
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(log_open(path), 0);
+	log_set_level(LOG_WARN);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool data = i < 2;
+		struct blk_guest_req r = REQ(cases[i].type, data ? 2 : 0,
+					     data   ? 512 :
+					     i == 2 ? 0 :
+						      16);
+		int results[30];
+		unsigned lines = 0;
+		struct blk_guest g;
+		ssize_t n;
+
+		for (unsigned k = 0; k < ARRAY_SIZE(results); k++)
+			results[k] = -cases[i].error;
+		start(&g, &plain);
+		memcpy(ram(&g, BLK_GUEST_DATA), &range, sizeof(range));
+		expect_results(results, ARRAY_SIZE(results));
+		for (unsigned k = 0; k < ARRAY_SIZE(results); k++)
+			assert_int_not_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
+		blk_guest_stop(&g);
+		n = pread(fd, text, sizeof(text) - 1, 0);
+		assert_true(n > 0);
+		text[n] = '\0';
+		assert_int_equal(ftruncate(fd, 0), 0);
+		for (const char *at = text; (at = strstr(at, cases[i].text)); at++)
+			lines++;
+		if (lines < 1 || lines > LOG_GUEST_BURST + 1)
+			fail_msg("%u times \"%s\" in:\n%s", lines, cases[i].text, text);
+	}
+	log_set_level(LOG_OFF);
+	assert_int_equal(log_open(NULL), 0);
+	assert_int_equal(unlink(path), 0);
+	close(fd);
 }
 
 /* Across segments, too, and through a list that is not the request's own. */
@@ -398,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(results_of_reads_and_writes),
 		cmocka_unit_test(ranges_whose_flush_fails_have_failed),
+		cmocka_unit_test(errors_are_logged),
 		cmocka_unit_test(short_transfers_go_on_in_the_middle_of_segments),
 		cmocka_unit_test(results_of_flushes_and_ranges),
 		cmocka_unit_test(writes_are_followed_by_a_flush_when_they_have_to_be),
