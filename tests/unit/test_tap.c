@@ -18,6 +18,51 @@
 
 static char ifname[IFNAMSIZ]; /* of this process alone */
 
+/* ---- system calls that fail ------------------------------------------------------ */
+
+static struct {
+	unsigned call; /* the n-th one from now on fails; 0: none */
+	int error;
+	unsigned offloads; /* TUN_F_* that the kernel does not know */
+	bool memory;
+} fail;
+
+static bool fails(void)
+{
+	if (fail.call == 0 || --fail.call > 0)
+		return false;
+	errno = fail.error;
+	return true;
+}
+
+int __real_ioctl(int fd, unsigned long what, void *arg);
+int __wrap_ioctl(int fd, unsigned long what, void *arg);
+int __real_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, mode_t mode);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+int __wrap_ioctl(int fd, unsigned long what, void *arg)
+{
+	if (what == TUNSETOFFLOAD && ((uintptr_t)arg & fail.offloads)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return fails() ? -1 : __real_ioctl(fd, what, arg);
+}
+
+int __wrap_open(const char *path, int flags, mode_t mode)
+{
+	return fails() ? -1 : __real_open(path, flags, mode);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fail.memory ? NULL : __real_calloc(n, size);
+}
+
+/* ---- interfaces ------------------------------------------------------------------ */
+
 static bool exists(const char *name)
 {
 	return if_nametoindex(name) != 0;
@@ -238,6 +283,99 @@ static void packets_come_to_attached_queues_only(void **state)
 	tap_close(t);
 }
 
+static void a_kernel_may_lack_offloads(void **state)
+{
+	static const struct {
+		unsigned lacks;
+		unsigned csum, tso4, tso6, ufo, uso;
+	} cases[] = {
+		{ TUN_F_CSUM, 0, 0, 0, 0, 0 }, { TUN_F_TSO4, 1, 0, 1, 1, 0 },
+		{ TUN_F_TSO6, 1, 1, 0, 1, 0 }, { TUN_F_UFO, 1, 1, 1, 0, 0 },
+		{ TUN_F_USO4, 1, 1, 1, 1, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct tap *t;
+
+		/* USO is new, so that not every kernel can be asked for it. */
+		fail.offloads = cases[i].lacks | TUN_F_USO4;
+		t = open_or_skip(1);
+		fail.offloads = 0;
+		assert_int_equal(t->offload_csum, cases[i].csum);
+		assert_int_equal(t->offload_tso4, cases[i].tso4);
+		assert_int_equal(t->offload_tso6, cases[i].tso6);
+		assert_int_equal(t->offload_ufo, cases[i].ufo);
+		assert_int_equal(t->offload_uso, cases[i].uso);
+		tap_close(t);
+	}
+}
+
+/* Every system call fails once; only those that ask may. */
+static void failures_leave_nothing_behind(void **state)
+{
+	struct tap *t = open_or_skip(TAP_QUEUES_MAX);
+	unsigned failed = 0;
+	bool all;
+
+	tap_close(t);
+	for (unsigned call = 1;; call++) {
+		struct err e = { 0 };
+		int rc, fd = dup(0);
+
+		t = NULL;
+		fail.call = call;
+		fail.error = ENOSPC;
+		rc = tap_open(&t, ifname, TAP_QUEUES_MAX, &e);
+		all = fail.call > 0;
+		fail.call = 0;
+		if (rc < 0) {
+			assert_int_equal(rc, -ENOSPC);
+			assert_null(t);
+			assert_non_null(strstr(e.text, "No space left on device"));
+			failed++;
+		}
+		tap_close(t);
+		assert_false(exists(ifname));
+		(void)close(fd);
+		/* The same number is free again. */
+		assert_int_equal(dup(0), fd);
+		(void)close(fd);
+		if (all)
+			break;
+	}
+	/* open and TUNSETIFF of each queue, and the last TUNSETOFFLOAD. */
+	assert_int_equal(failed, 2 * TAP_QUEUES_MAX + 1);
+}
+
+static void without_memory_there_is_no_tap(void **state)
+{
+	struct tap *t = NULL;
+	struct err e;
+	int rc;
+
+	fail.memory = true;
+	rc = tap_open(&t, ifname, 1, &e);
+	fail.memory = false;
+	assert_int_equal(rc, -ENOMEM);
+	assert_null(t);
+	assert_false(exists(ifname));
+}
+
+static void queues_that_the_kernel_refuses_are_not_counted(void **state)
+{
+	struct tap *t = open_or_skip(TAP_QUEUES_MAX);
+
+	for (unsigned up = 0; up < 2; up++) {
+		assert_int_equal(tap_set_queues(t, up ? 1 : TAP_QUEUES_MAX), 0);
+		fail.call = 2;
+		fail.error = E2BIG;
+		assert_int_equal(tap_set_queues(t, up ? TAP_QUEUES_MAX : 1), -E2BIG);
+		fail.call = 0;
+		assert_int_equal(t->attached, up ? 2 : TAP_QUEUES_MAX - 1);
+	}
+	tap_close(t);
+}
+
 static void closing_nothing_is_allowed(void **state)
 {
 	tap_close(NULL);
@@ -254,6 +392,10 @@ int main(void)
 		cmocka_unit_test(offloads_are_what_the_kernel_takes),
 		cmocka_unit_test(the_header_has_the_length_that_was_set),
 		cmocka_unit_test(packets_come_to_attached_queues_only),
+		cmocka_unit_test(a_kernel_may_lack_offloads),
+		cmocka_unit_test(failures_leave_nothing_behind),
+		cmocka_unit_test(without_memory_there_is_no_tap),
+		cmocka_unit_test(queues_that_the_kernel_refuses_are_not_counted),
 		cmocka_unit_test(closing_nothing_is_allowed),
 	};
 
