@@ -29,18 +29,18 @@ static void next_step(struct blk_req *r);
 bool blk_io_set_data(struct blk_req *r, const struct iovec *iov, unsigned n, size_t skip)
 {
 	struct virtio_blk *b = r->blk;
+	int list;
 
 	r->iov = r->segs;
 	r->n_iov = iov_slice(iov, n, skip, r->len, r->segs, BLK_SEGS_INLINE);
 	if (r->n_iov <= BLK_SEGS_INLINE)
 		return true;
-	r->long_list = __builtin_ctz(~b->long_lists);
-	if (r->long_list >= BLK_LONG_LISTS) {
-		r->long_list = -1;
+	list = __builtin_ctz(~b->long_lists);
+	if (list >= BLK_LONG_LISTS)
 		return false;
-	}
-	b->long_lists |= 1U << r->long_list;
-	r->iov = b->lists[r->long_list];
+	r->long_list = list;
+	b->long_lists |= 1U << list;
+	r->iov = b->lists[list];
 	r->n_iov = iov_slice(iov, n, skip, r->len, r->iov, VIRTQ_SEGS_MAX);
 	return true;
 }

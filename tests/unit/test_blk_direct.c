@@ -178,6 +178,11 @@ static void the_pool_gives_what_is_asked_for_or_less(void **state)
 	assert_int_equal(p.free, 0);
 	blk_bounce_destroy(&p, l);
 	blk_bounce_destroy(&p, l); /* once more does no harm */
+	for (unsigned i = 0; i <= LOOP_BUFFERS_MAX; i++) {
+		assert_int_equal(blk_bounce_create(&p, l), 0);
+		assert_true(p.index >= 0);
+		blk_bounce_destroy(&p, l);
+	}
 	loop_destroy(l);
 }
 

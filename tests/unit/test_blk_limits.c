@@ -76,6 +76,35 @@ static void many_long_requests_take_turns(void **state)
 	blk_guest_stop(&g);
 }
 
+/* Requests are used again, with what they had before forgotten. */
+static void a_long_list_has_one_owner(void **state)
+{
+	struct blk_guest g;
+
+	start(&g, &plain);
+	for (unsigned i = 0; i < 3; i++)
+		add_indirect(&g, i, 20);
+	blk_guest_kick(&g, 0);
+	blk_guest_wait(&g, 0, 3);
+	io.hold = true;
+	io.n_calls = io.released = 0;
+	for (unsigned i = 0; i < 3; i++)
+		add_indirect(&g, i, 1);
+	add_indirect(&g, 3, 20);
+	blk_guest_kick(&g, 0);
+	blk_guest_run(&g, 1);
+	let_go(&g, 3);
+	blk_guest_wait(&g, 0, 3);
+	add_indirect(&g, 4, 20);
+	blk_guest_kick(&g, 0);
+	blk_guest_run(&g, 1);
+	assert_int_equal(io.n_calls, 5);
+	assert_ptr_not_equal(io.calls[3].iov, io.calls[4].iov);
+	let_go(&g, 2);
+	blk_guest_wait(&g, 0, 2);
+	blk_guest_stop(&g);
+}
+
 /* ---- another disk ---------------------------------------------------------------- */
 
 static uint64_t capacity(struct blk_guest *g)
@@ -265,12 +294,12 @@ static void throttled_requests_wait_for_their_time(void **state)
 	before = clock_ms();
 	add(&g, VIRTIO_BLK_T_IN, 0, 7);
 	blk_guest_kick(&g, 0);
-	blk_guest_wait(&g, 0, 2);
 	assert_int_equal(io.n_calls, 2);
+	blk_guest_wait(&g, 0, 2);
 	assert_false(virtio_driver_kick(&g.driver, 0));
 	blk_guest_wait(&g, 0, 5);
-	assert_in_range(clock_ms() - before, 99, 1000); /* five times 20 ms */
-	assert_in_range(virtio_blk_counts(g.blk).throttled, 3, 10);
+	assert_true(clock_ms() - before >= 99); /* five times 20 ms */
+	assert_in_range(virtio_blk_counts(g.blk).throttled, 1, 10);
 	blk_guest_stop(&g);
 }
 
@@ -290,7 +319,7 @@ static void bytes_are_limited_too(void **state)
 	before = clock_ms();
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(blk_guest_do(&g, &r), VIRTIO_BLK_S_OK);
-	assert_in_range(clock_ms() - before, 79, 1000);
+	assert_true(clock_ms() - before >= 79);
 	/* A flush has no bytes. */
 	before = virtio_blk_counts(g.blk).throttled;
 	assert_int_equal(blk_guest_do(&g, &flush), VIRTIO_BLK_S_OK);
@@ -420,6 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_more_than_so_many_are_in_flight),
 		cmocka_unit_test(many_long_requests_take_turns),
+		cmocka_unit_test(a_long_list_has_one_owner),
 		cmocka_unit_test(a_new_disk_takes_over_while_the_old_one_ends),
 		cmocka_unit_test(an_old_disk_is_flushed_before_it_is_closed),
 		cmocka_unit_test(a_device_can_go_while_an_old_disk_is_flushed),
