@@ -390,6 +390,15 @@ static void a_held_script_that_is_paused_goes_on_after_both(void **state)
 	assert_int_equal(seen.ios, 3);
 }
 
+static void a_script_gives_pages_back(void **state)
+{
+	make_shaped(&(struct hv_fake_options){ .guest = "give_back 0x3000\ngive_back 0x5000\n",
+					       .guest_name = "script" });
+	start();
+	assert_int_equal(loop_turn(loop), 0);
+	assert_int_equal(seen.invalidations, 2);
+}
+
 static void every_gsi_can_be_pulsed(void **state)
 {
 	make_shaped(&(struct hv_fake_options){ 0 });
@@ -418,6 +427,7 @@ int main(void)
 		TEST(a_held_vcpu_waits_for_go_on),
 		TEST(a_held_script_goes_on_with_its_next_step),
 		TEST(a_held_script_that_is_paused_goes_on_after_both),
+		TEST(a_script_gives_pages_back),
 		TEST(every_gsi_can_be_pulsed),
 	};
 

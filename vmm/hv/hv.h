@@ -103,9 +103,9 @@ struct hv_ops {
 	 * inside a registered range), which the guest reads without an exit and whose
 	 * writes are reported to the listener as before. *out is where they are here,
 	 * contiguous, zeroed, until the next shape or close. Never read them: the guest has
-	 * ways to change them, as a buffer of its hypercalls. After shape, before start,
-	 * once. -EOPNOTSUPP where that cannot be had: accesses are all reported then. After
-	 * another error, only another shape helps: reads may miss the listener.
+	 * other ways to change them, by having Xen keep its vcpu_info there. After shape,
+	 * before start, once. -EOPNOTSUPP where that cannot be had: accesses are all reported
+	 * then. After another error, only another shape helps: some may miss the listener.
 	 */
 	int (*pages)(struct hv *hv, gpa_t at, unsigned n, void **out, struct err *e);
 

@@ -26,9 +26,9 @@
 #define BYE 0x55
 
 /*
- * Reads registers into RESULTS, writes one, moves a block of them, reads what is no
- * register page, gives a page back, and says that it is done. A read after the first
- * write that was held comes after go_on.
+ * Reads registers into RESULTS, writes one (which is held), moves a block of them into
+ * memory and back to others, writes by instructions that read first, reads what is no
+ * register page, gives a page back, and says that it is done.
  */
 extern const uint8_t reg_guest[], reg_guest_end[];
 __asm__(".pushsection .rodata\n"
@@ -47,6 +47,12 @@ __asm__(".pushsection .rodata\n"
 	"	movl	$0x6000, %edi\n"
 	"	movl	$16, %ecx\n"
 	"	rep movsl\n"
+	"	movl	$0x6000, %esi\n"
+	"	movl	$0xd0000100, %edi\n"
+	"	movl	$4, %ecx\n"
+	"	rep movsl\n"
+	"	orl	$1, 0xd0000200\n"
+	"	lock orl	$2, 0xd0000204\n"
 	"	movl	0xd0004000, %eax\n"
 	"	movl	%eax, 0x500c\n"
 	"	movl	$0x40000000, %ecx\n" /* MSR: put the hypercall page at */
@@ -80,7 +86,7 @@ static struct {
 	bool unpatched;
 	unsigned nr_tests, nr_failed;
 
-	unsigned ios, register_reads, other_reads, invalidations;
+	unsigned ios, register_reads, other_reads, invalidations, block_writes, ors;
 	bool hold, held, bye, ended;
 	struct hv_io write; /* the last one to a register */
 } t;
@@ -120,6 +126,10 @@ static bool on_io(void *ctx, struct hv_io *io)
 		io->data = 0x77665544;
 		return true;
 	}
+	t.block_writes += io->addr == REGISTERS + 0x100 + 4 * t.block_writes &&
+			  io->data == 0x04030201u + 0x04040404u * t.block_writes;
+	if (io->addr >= REGISTERS + 0x200)
+		t.ors |= (unsigned)io->data;
 	t.write = *io;
 	t.held = t.hold;
 	return !t.hold;
@@ -317,10 +327,13 @@ static void test_registers(void)
 	IS(peek(RESULTS + 8), late, "go_on: what was put there before it is read");
 	IS(peek(0x6000), 0x04030201, "registers: a block is read");
 	IS(peek(0x603c), 0x403f3e3d, "registers: to its end");
+	IS(t.block_writes, 4, "registers: writes of a block are reported one by one");
+	IS(t.ors, 3, "registers: writes of what reads first, too");
 	IS(t.register_reads, 0, "registers: no read is reported");
 	IS(t.other_reads, 1, "registers: but one beyond the pages is");
 	IS(peek(RESULTS + 12), 0x77665544, "registers: and gets the answer");
-	IS(page[0x70], 0, "registers: a write does not change the page");
+	IS(page[0x70] | page[0x100] | page[0x200] | page[0x204], 0,
+	   "registers: a write does not change the page");
 	IS(peek(RESULTS + 16), 1, "invalidate: the guest gave a page back");
 	IS(t.invalidations > 0, 1, "invalidate: which is told");
 	test_map_holes();
