@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <xen/xen.h>
@@ -16,7 +15,7 @@
 #include <xen/hvm/dm_op.h>
 #include <xen/sched.h>
 
-#include "vmm/hv/keeper.h"
+#include "vmm/hv/keeper_client.h"
 #include "vmm/hv/xen_dmop.h"
 #include "vmm/hv/xen_ioreq.h"
 #include "vmm/lib/log.h"
@@ -28,8 +27,7 @@
 
 struct hv_xen {
 	struct hv hv;
-	int sock;
-	struct keeper_info keeper;
+	struct keeper_client keeper;
 	uint64_t features; /* XENOLITH_FEAT_* */
 	struct xen_dmop dmop;
 	struct xen_ioreq ioreq;
@@ -51,43 +49,6 @@ static struct hv_xen *xen(struct hv *hv)
 	return CONTAINER_OF(hv, struct hv_xen, hv);
 }
 
-/* ---- the keeper ---- */
-
-static int take_answer(struct hv_xen *x, struct keeper_answer *a, struct err *e)
-{
-	ssize_t n;
-
-	do
-		n = recv(x->sock, a, sizeof(*a), 0);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(*a))
-		return err_set(e, -EPIPE, "the keeper process is gone");
-	x->keeper = (struct keeper_info){ .domid = a->domid,
-					  .profile = (enum keeper_profile)a->profile,
-					  .version = a->version,
-					  .hypercalls = a->hypercalls,
-					  .start_ns = a->start_ns };
-	if (a->rc < 0 && e)
-		*e = a->e;
-	return a->rc;
-}
-
-static int ask(struct hv_xen *x, const struct keeper_request *q, struct keeper_answer *a,
-	       struct err *e)
-{
-	if (send(x->sock, q, sizeof(*q), MSG_NOSIGNAL) != (ssize_t)sizeof(*q))
-		return err_set(e, -EPIPE, "the keeper process is gone");
-	return take_answer(x, a, e);
-}
-
-static int request(struct hv_xen *x, enum keeper_request_type type, struct err *e)
-{
-	const struct keeper_request q = { .type = type };
-	struct keeper_answer a;
-
-	return ask(x, &q, &a, e);
-}
-
 /* ---- making the domain ---- */
 
 static int bind_lifecycle(struct hv_xen *x, struct err *e)
@@ -97,14 +58,14 @@ static int bind_lifecycle(struct hv_xen *x, struct err *e)
 
 	if (!(x->features & XENOLITH_FEAT_lifecycle))
 		return 0;
-	rc = xen_dmop_lifecycle(&x->dmop, x->keeper.domid, &l);
+	rc = xen_dmop_lifecycle(&x->dmop, x->keeper.info.domid, &l);
 	if (rc < 0)
-		return err_set(e, rc, "domain %u: lifecycle port: %s", x->keeper.domid,
+		return err_set(e, rc, "domain %u: lifecycle port: %s", x->keeper.info.domid,
 			       strerror(-rc));
-	rc = xenevtchn_bind_interdomain(x->ioreq.evtchn, x->keeper.domid, l.port);
+	rc = xenevtchn_bind_interdomain(x->ioreq.evtchn, x->keeper.info.domid, l.port);
 	if (rc < 0)
 		return err_set(e, -errno, "domain %u: binding its lifecycle port: %s",
-			       x->keeper.domid, strerror(errno));
+			       x->keeper.info.domid, strerror(errno));
 	x->lifecycle = (evtchn_port_t)rc;
 	return 0;
 }
@@ -129,7 +90,7 @@ static int xen_shape(struct hv *hv, const struct hv_shape *s, const struct hv_ra
 	int rc;
 
 	detach(x);
-	rc = ask(x, &q, &a, e);
+	rc = keeper_ask(&x->keeper, &q, &a, e);
 	if (rc == 0)
 		rc = xen_ioreq_attach(&x->ioreq, s->vcpus, ranges, n, e);
 	if (rc == 0)
@@ -148,7 +109,7 @@ static int xen_pages(struct hv *hv, gpa_t at, unsigned n, void **out, struct err
 	int rc = xen_ioreq_take_registers(&x->ioreq, e);
 
 	if (rc == 0)
-		rc = ask(x, &q, &a, e);
+		rc = keeper_ask(&x->keeper, &q, &a, e);
 	if (rc == 0)
 		rc = xen_ioreq_make_registers(&x->ioreq, at, n, out, e);
 	return rc;
@@ -159,7 +120,7 @@ static int mem_read(void *ctx, gpa_t at, void *dst, size_t len)
 	struct hv_xen *x = ctx;
 
 	if (x->features & XENOLITH_FEAT_guest_copy)
-		return xen_dmop_copy_from(&x->dmop, x->keeper.domid, dst, at, len);
+		return xen_dmop_copy_from(&x->dmop, x->keeper.info.domid, dst, at, len);
 	return xen_map_copy_from(&x->ioreq.map, dst, at, len);
 }
 
@@ -168,7 +129,7 @@ static int mem_write(void *ctx, gpa_t at, const void *src, size_t len)
 	struct hv_xen *x = ctx;
 
 	if (x->features & XENOLITH_FEAT_guest_copy)
-		return xen_dmop_copy_to(&x->dmop, x->keeper.domid, at, src, len);
+		return xen_dmop_copy_to(&x->dmop, x->keeper.info.domid, at, src, len);
 	return xen_map_copy_to(&x->ioreq.map, at, src, len);
 }
 
@@ -188,7 +149,7 @@ static int xen_start(struct hv *hv, const struct hv_entry *entry, struct err *e)
 					  .ip = entry->ip,
 					  .start_info = (uint32_t)entry->start_info.v };
 	struct keeper_answer a;
-	int rc = ask(x, &q, &a, e);
+	int rc = keeper_ask(&x->keeper, &q, &a, e);
 
 	if (rc < 0)
 		return rc;
@@ -200,23 +161,23 @@ static int xen_start(struct hv *hv, const struct hv_entry *entry, struct err *e)
 
 static int xen_pause(struct hv *hv, struct err *e)
 {
-	return request(xen(hv), KEEPER_PAUSE, e);
+	return keeper_ask_plain(&xen(hv)->keeper, KEEPER_PAUSE, e);
 }
 
 static int xen_resume(struct hv *hv, struct err *e)
 {
-	return request(xen(hv), KEEPER_RESUME, e);
+	return keeper_ask_plain(&xen(hv)->keeper, KEEPER_RESUME, e);
 }
 
 static void xen_pulse(struct hv *hv, unsigned gsi)
 {
 	struct hv_xen *x = xen(hv);
 	int rc = x->features & XENOLITH_FEAT_pulse ?
-			 xen_dmop_pulse(&x->dmop, x->keeper.domid, gsi) :
+			 xen_dmop_pulse(&x->dmop, x->keeper.info.domid, gsi) :
 			 xen_ioreq_pulse(&x->ioreq, gsi);
 
 	if (rc < 0 && !x->pulse_failed) {
-		log_error("xen", "domain %u: raising GSI %u: %s", x->keeper.domid, gsi,
+		log_error("xen", "domain %u: raising GSI %u: %s", x->keeper.info.domid, gsi,
 			  strerror(-rc));
 		x->pulse_failed = true;
 	}
@@ -252,7 +213,7 @@ static void report_lost(struct hv_xen *x, const char *why)
 static void check_lifecycle(struct hv_xen *x)
 {
 	struct xen_lifecycle l;
-	int rc = xen_dmop_lifecycle(&x->dmop, x->keeper.domid, &l);
+	int rc = xen_dmop_lifecycle(&x->dmop, x->keeper.info.domid, &l);
 
 	if (rc == 0 && l.shut_down)
 		report_end(x, l.reason);
@@ -270,7 +231,7 @@ static void poll_state_done(struct loop_op *op, int res)
 	(void)res;
 	if (x->ended)
 		return;
-	if (ask(x, &q, &a, &e) < 0)
+	if (keeper_ask(&x->keeper, &q, &a, &e) < 0)
 		report_lost(x, e.text);
 	else if (a.shut_down)
 		report_end(x, a.reason);
@@ -376,7 +337,7 @@ static void xen_listen(struct hv *hv, struct loop *loop, const struct hv_listene
 	x->keeper_gone.done = keeper_gone_done;
 	x->poll_state.op.done = poll_state_done;
 	/* Answers are waited for where they are asked for; here only the end matters. */
-	loop_poll(loop, &x->keeper_gone, x->sock, POLLRDHUP);
+	loop_poll(loop, &x->keeper_gone, x->keeper.sock, POLLRDHUP);
 	read_events(x);
 }
 
@@ -387,12 +348,12 @@ static struct hv_counts xen_counts(struct hv *hv)
 	const struct hv_xen *x = xen(hv);
 
 	return (struct hv_counts){
-		.hypercalls = x->keeper.hypercalls,
+		.hypercalls = x->keeper.info.hypercalls,
 		.dm_ops = x->dmop.calls + x->ioreq.dm_ops,
 		.pages_mapped = x->ioreq.map.pages_mapped,
 		.notifies = x->ioreq.notifies,
 		.ioreqs = x->ioreq.ioreqs,
-		.start_ns = x->keeper.start_ns,
+		.start_ns = x->keeper.info.start_ns,
 	};
 }
 
@@ -409,7 +370,7 @@ static void xen_close(struct hv *hv)
 	xen_ioreq_close(&x->ioreq);
 	xen_dmop_close(&x->dmop);
 	/* The keeper destroys the domain when it sees this end close. */
-	close(x->sock);
+	close(x->keeper.sock);
 	free(x);
 }
 
@@ -431,8 +392,9 @@ static const struct hv_ops hv_xen_ops = {
 static void describe(struct hv_xen *x)
 {
 	snprintf(x->description, sizeof(x->description), "Xen %u.%u, domain %u, %s",
-		 x->keeper.version >> 16, x->keeper.version & 0xffff, x->keeper.domid,
-		 x->keeper.profile == KEEPER_MICRO ?
+		 x->keeper.info.version >> 16, x->keeper.info.version & 0xffff,
+		 x->keeper.info.domid,
+		 x->keeper.info.profile == KEEPER_MICRO ?
 			 "micro profile" :
 			 "full HVM profile (the hypervisor has no micro profile: unpatched)");
 }
@@ -442,12 +404,12 @@ static int open_handles(struct hv_xen *x, struct err *e)
 	int rc = xen_dmop_open(&x->dmop);
 
 	if (rc == 0)
-		rc = xen_dmop_restrict(&x->dmop, x->keeper.domid);
+		rc = xen_dmop_restrict(&x->dmop, x->keeper.info.domid);
 	if (rc == 0)
-		rc = xen_dmop_features(&x->dmop, x->keeper.domid, &x->features);
+		rc = xen_dmop_features(&x->dmop, x->keeper.info.domid, &x->features);
 	if (rc < 0)
 		return err_set(e, rc, "/dev/xen/privcmd: %s", strerror(-rc));
-	rc = xen_ioreq_open(&x->ioreq, x->keeper.domid, e);
+	rc = xen_ioreq_open(&x->ioreq, x->keeper.info.domid, e);
 	if (rc < 0)
 		return rc;
 	/* A non-blocking read lets the ring wait by polling instead of in a thread. */
@@ -465,9 +427,9 @@ int hv_xen_open(struct hv **out, int sock, struct err *e)
 	if (!x)
 		return err_set(e, -ENOMEM, "out of memory");
 	x->hv.ops = &hv_xen_ops;
-	x->sock = sock;
+	x->keeper.sock = sock;
 	xen_dmop_init(&x->dmop);
-	rc = take_answer(x, &hello, e);
+	rc = keeper_take_answer(&x->keeper, &hello, e);
 	if (rc == 0)
 		rc = open_handles(x, e);
 	if (rc < 0) {
