@@ -45,8 +45,9 @@ struct virtio_dev *virtio_blk_dev(struct virtio_blk *b);
 
 /*
  * Replace the disk (NULL: the same one, whose size is to be looked at again), live:
- * requests in flight end on the old one, which is closed after them. The capacity changes,
- * with a configuration interrupt when it did. `disk` is taken over.
+ * requests in flight end on the old one, which is flushed and closed after them. The
+ * capacity changes, with a configuration interrupt when it did. `disk` is taken over, and is
+ * O_DIRECT when the old one is.
  */
 void virtio_blk_set_disk(struct virtio_blk *b, struct disk *disk);
 void virtio_blk_set_limit(struct virtio_blk *b, const struct rate_limiter_config *limit);
