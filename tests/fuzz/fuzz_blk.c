@@ -29,7 +29,15 @@
 
 enum op { ADD, RAW, AVAILABLE, POKE, KICK, TURN, RESET, CACHE, SET_DISK, SHRINK, LIMIT, OPS };
 
-enum option { READ_ONLY = 1, UNSAFE = 2, TWO_QUEUES = 4, PLAIN_RING = 8, WILD = 16, SLOW = 32 };
+enum option {
+	READ_ONLY = 1,
+	UNSAFE = 2,
+	TWO_QUEUES = 4,
+	PLAIN_RING = 8,
+	WILD = 16,
+	SLOW = 32,
+	DIRECT = 64 /* where a memfd takes that: Linux 6.6 */
+};
 
 struct input {
 	const uint8_t *data;
@@ -89,7 +97,8 @@ static void turn(struct world *w)
 
 static struct disk *new_disk(struct world *w, int *fd)
 {
-	const struct disk_options o = { .read_only = w->options & READ_ONLY };
+	struct disk_options o = { .read_only = w->options & READ_ONLY,
+				  .direct = w->options & DIRECT };
 	struct disk *d;
 	char path[64];
 	int rc;
@@ -98,6 +107,11 @@ static struct disk *new_disk(struct world *w, int *fd)
 	assert(*fd >= 0 && ftruncate(*fd, DISK) == 0);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
 	rc = disk_open(&d, path, &o, NULL);
+	if (rc && o.direct) {
+		w->options &= ~(unsigned)DIRECT;
+		o.direct = false;
+		rc = disk_open(&d, path, &o, NULL);
+	}
 	assert(rc == 0);
 	return d;
 }
