@@ -215,6 +215,21 @@ static void timers_end_in_the_order_of_their_times(void **state)
 	assert_int_equal(at_once.res, -ETIME);
 }
 
+static void timers_take_microseconds(void **state)
+{
+	struct probe late = probe(), soon = probe();
+	uint64_t start = clock_ns();
+
+	loop_timeout_us(loop, &late.timer, 1100000);
+	loop_timeout_us(loop, &soon.timer, 1500);
+	turn_until(1);
+	assert_in_range(clock_ns() - start, 1500000, 900000000);
+	assert_int_equal(soon.res, -ETIME);
+	turn_until(2);
+	assert_true(clock_ns() - start >= UINT64_C(1100000000));
+	assert_int_equal(late.res, -ETIME);
+}
+
 /* A timer that ends does not end others that were set with it. */
 static void other_completions_do_not_end_a_timer(void **state)
 {
@@ -395,6 +410,7 @@ int main(void)
 		LOOP_TEST(send_waits_for_all),
 		LOOP_TEST(poll_tells_what_is_ready),
 		LOOP_TEST(timers_end_in_the_order_of_their_times),
+		LOOP_TEST(timers_take_microseconds),
 		LOOP_TEST(other_completions_do_not_end_a_timer),
 		LOOP_TEST(deferred_calls_keep_their_order),
 		LOOP_TEST(more_operations_in_flight_than_entries),

@@ -163,15 +163,27 @@ void loop_poll(struct loop *l, struct loop_op *op, int fd, unsigned events)
 	io_uring_sqe_set_data(sqe, op);
 }
 
-void loop_timeout(struct loop *l, struct loop_timer *t, uint64_t ms)
+static void start_timer(struct loop *l, struct loop_timer *t)
 {
 	struct io_uring_sqe *sqe = begin(l, &t->op);
 
-	t->ts.tv_sec = (long long)(ms / 1000);
-	t->ts.tv_nsec = (long long)(ms % 1000 * 1000000);
 	/* liburing's own type has the same layout as the kernel's. */
 	io_uring_prep_timeout(sqe, (struct __kernel_timespec *)&t->ts, 0, 0);
 	io_uring_sqe_set_data(sqe, &t->op);
+}
+
+void loop_timeout(struct loop *l, struct loop_timer *t, uint64_t ms)
+{
+	t->ts.tv_sec = (long long)(ms / 1000);
+	t->ts.tv_nsec = (long long)(ms % 1000 * 1000000);
+	start_timer(l, t);
+}
+
+void loop_timeout_us(struct loop *l, struct loop_timer *t, uint64_t us)
+{
+	t->ts.tv_sec = (long long)(us / 1000000);
+	t->ts.tv_nsec = (long long)(us % 1000000 * 1000);
+	start_timer(l, t);
 }
 
 void loop_defer(struct loop *l, struct loop_op *op)

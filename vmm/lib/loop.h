@@ -75,6 +75,7 @@ void loop_send(struct loop *l, struct loop_op *op, int fd, const void *buf,
 	       size_t len); /* MSG_NOSIGNAL | MSG_WAITALL */
 void loop_poll(struct loop *l, struct loop_op *op, int fd, unsigned events);
 void loop_timeout(struct loop *l, struct loop_timer *t, uint64_t ms);
+void loop_timeout_us(struct loop *l, struct loop_timer *t, uint64_t us);
 
 /*
  * Register a descriptor, which stays the caller's and must stay open until it was
