@@ -278,6 +278,11 @@ static uint16_t look(struct virtqueue *q)
 	return ahead == 0 && q->event_idx && !q->notify_off ? ask(q) : ahead;
 }
 
+unsigned virtqueue_waiting(const struct virtqueue *q)
+{
+	return virtqueue_ready(q) ? available(q) : 0;
+}
+
 int virtqueue_pop(struct virtqueue *q, struct virtq_chain *c)
 {
 	const struct vring_avail *avail = q->avail;

@@ -92,6 +92,9 @@ static inline bool virtqueue_ready(const struct virtqueue *q)
  */
 MUST_CHECK int virtqueue_pop(struct virtqueue *q, struct virtq_chain *c);
 
+/* How many chains are there to take, by what the driver says now: unchecked, a hint. */
+unsigned virtqueue_waiting(const struct virtqueue *q);
+
 /*
  * Give a chain back, of whose device-writable part the first `written` bytes were written.
  * The driver sees it after virtqueue_publish.
