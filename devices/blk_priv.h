@@ -2,7 +2,8 @@
 /*
  * What the files of the block device share: virtio_blk.c is the device (features,
  * configuration, start, stop, live changes), blk_queue.c takes requests from the queues
- * and gives them back, blk_check.c refuses some, blk_io.c carries one out.
+ * and gives them back, blk_gather.c says when, blk_check.c refuses some, blk_io.c carries one
+ * out.
  *
  *   pump: pop -> check -> limit -> a struct blk_req -> blk_io_start
  *   completion: blk_io's steps -> blk_finish -> at the turn's end: publish, pump again
@@ -62,6 +63,12 @@ struct blk_queue {
 	struct virtq_chain chain;
 };
 
+struct blk_gather {
+	struct loop_timer timer; /* busy: more requests may come before any is taken */
+	unsigned notified; /* times, to try it at some of them */
+	bool worth; /* the last time brought several */
+};
+
 struct virtio_blk {
 	struct virtio_dev dev;
 	char name[sizeof("drive ") + CONFIG_ID_MAX];
@@ -73,6 +80,7 @@ struct virtio_blk {
 	struct rate_limiter limit;
 	struct loop_timer timer; /* busy: throttled */
 
+	struct blk_gather gather;
 	struct loop_late late; /* publishes, pumps */
 	unsigned used; /* queues with something to publish, a bit each */
 	bool starved; /* a queue waits for what a completion brings */
@@ -135,6 +143,12 @@ void blk_abandon(struct virtio_blk *b);
 
 /* Answer `stop` when nothing is in flight any more. */
 void blk_settle(struct virtio_blk *b);
+
+/* ---- blk_gather.c ---- */
+
+/* The driver has notified: pump, now or in a moment. */
+void blk_notified(struct virtio_blk *b, unsigned q);
+void blk_gather_init(struct virtio_blk *b);
 
 /* ---- blk_io.c ---- */
 

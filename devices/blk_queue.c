@@ -358,6 +358,7 @@ void blk_cancel_all(struct virtio_blk *b)
 			forget(r);
 	}
 	loop_cancel(l, &b->timer.op);
+	loop_cancel(l, &b->gather.timer.op);
 }
 
 void blk_abandon(struct virtio_blk *b)
@@ -373,7 +374,7 @@ void blk_settle(struct virtio_blk *b)
 	uint8_t writeback = 1;
 
 	if (b->dev.run != VIRTIO_STOPPING || b->in_flight || b->retired || b->timer.op.busy ||
-	    b->again.busy)
+	    b->gather.timer.op.busy || b->again.busy)
 		return;
 	if (b->dev.offered >> VIRTIO_BLK_F_CONFIG_WCE & 1)
 		virtio_set_config(&b->dev, offsetof(struct virtio_blk_config, wce), &writeback,

@@ -111,7 +111,7 @@ static void start(struct virtio_dev *d)
 
 static void notify(struct virtio_dev *d, unsigned q)
 {
-	blk_pump(from(d), q);
+	blk_notified(from(d), q);
 }
 
 static void stop(struct virtio_dev *d)
@@ -159,6 +159,7 @@ int virtio_blk_create(struct virtio_blk **out, const struct blk_setup *s)
 						     .config_len = CONFIG_LEN });
 	rate_limiter_init(&b->limit, s->limit, clock_ns());
 	blk_queue_init(b);
+	blk_gather_init(b);
 	b->disk = s->disk;
 	b->disk->file = loop_file_add(s->env->loop, b->disk->fd);
 	*out = b;

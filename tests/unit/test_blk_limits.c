@@ -40,6 +40,77 @@ static void a_batch_takes_one_interrupt_and_one_notification(void **state)
 	}
 }
 
+/* One by one, each with its notification and interrupt. */
+static void notify_one_by_one(struct blk_guest *g, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		unsigned pulses = g->pulses;
+
+		io.n_calls = io.released = 0;
+		add(g, VIRTIO_BLK_T_IN, i % 64, 1);
+		assert_true(virtio_driver_kick(&g->driver, 0));
+		assert_int_equal(io.n_calls, 1);
+		blk_guest_wait(g, 0, 1);
+		assert_int_equal(g->pulses, pulses + 1);
+	}
+}
+
+/* A driver that adds more while it is left alone, `n` in all. */
+static void notify_and_add(struct blk_guest *g, unsigned n)
+{
+	unsigned pulses = g->pulses;
+
+	io.n_calls = io.released = 0;
+	add(g, VIRTIO_BLK_T_IN, 0, 1);
+	assert_true(virtio_driver_kick(&g->driver, 0));
+	assert_int_equal(io.n_calls, 0);
+	for (unsigned i = 1; i < n; i++) {
+		add(g, VIRTIO_BLK_T_IN, i, 1);
+		assert_false(virtio_driver_kick(&g->driver, 0));
+	}
+	blk_guest_wait(g, 0, n);
+	assert_true(g->pulses - pulses <= n);
+	assert_int_equal(io.n_calls, n);
+}
+
+static void gather(const struct blk_guest_options *o)
+{
+	struct blk_guest g;
+
+	start(&g, o);
+	notify_one_by_one(&g, 63);
+	notify_and_add(&g, 20); /* tried */
+	for (unsigned i = 0; i < 5; i++)
+		notify_and_add(&g, 4 + i); /* worth it */
+	/* A batch that is there already does not wait. */
+	io.n_calls = io.released = 0;
+	add(&g, VIRTIO_BLK_T_IN, 0, 4);
+	blk_guest_kick(&g, 0);
+	assert_int_equal(io.n_calls, 4);
+	blk_guest_wait(&g, 0, 4);
+	notify_and_add(&g, 3); /* too few */
+	notify_one_by_one(&g, 63);
+	notify_and_add(&g, 1);
+	notify_one_by_one(&g, 63);
+	notify_and_add(&g, 10);
+	/* A reset does not wait for more. */
+	add(&g, VIRTIO_BLK_T_IN, 0, 1);
+	blk_guest_kick(&g, 0);
+	blk_guest_reset(&g);
+	assert_int_equal(io.n_calls, 10);
+	blk_guest_stop(&g);
+}
+
+static void requests_are_gathered_when_several_come(void **state)
+{
+	static const struct blk_guest_options flags = { .bytes = DISK,
+							.decline = UINT64_C(1)
+								   << VIRTIO_RING_F_EVENT_IDX };
+
+	gather(&plain);
+	gather(&flags);
+}
+
 /* ---- bounds ---------------------------------------------------------------------- */
 
 static void fill_up_and_empty(const struct blk_guest_options *o)
@@ -187,6 +258,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch_takes_one_interrupt_and_one_notification),
+		cmocka_unit_test(requests_are_gathered_when_several_come),
 		cmocka_unit_test(no_more_than_so_many_are_in_flight),
 		cmocka_unit_test(many_long_requests_take_turns),
 		cmocka_unit_test(a_long_list_has_one_owner),
