@@ -158,6 +158,29 @@ static void fallocate_punches_a_hole(void **state)
 	assert_int_equal(before.st_blocks - after.st_blocks, 8);
 }
 
+static void quiet_write_is_done_in_order_and_wakes_nobody(void **state)
+{
+	struct probe p = { .op.done = note };
+	char back[4] = "";
+	int pipe_fds[2];
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	loop_write_quietly(loop, pipe_fds[1], "abc", 3);
+	loop_read(loop, &p.op, pipe_fds[0], back, 3);
+	/* One turn: had the write a completion, it would end with that. */
+	assert_int_equal(loop_turn(loop), 0);
+	assert_false(p.op.busy);
+	assert_int_equal(p.res, 3);
+	assert_string_equal(back, "abc");
+	assert_int_equal(loop_stats(loop).ops, 1);
+	/* An error is nobody's either. */
+	loop_write_quietly(loop, -1, "x", 1);
+	loop_defer(loop, &p.op);
+	assert_int_equal(wait_for(&p), 0);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 /* Many more than there is room for: the kernel keeps the rest until we look. */
 static void every_completion_of_a_flood_arrives(void **state)
 {
@@ -231,6 +254,7 @@ int main(void)
 		T(files_beyond_the_table_are_plain_descriptors),
 		T(registered_buffer_is_read_and_written),
 		T(fallocate_punches_a_hole),
+		T(quiet_write_is_done_in_order_and_wakes_nobody),
 		T(every_completion_of_a_flood_arrives),
 		T(turn_ends_with_what_was_asked_for_once_and_in_order),
 		T(asking_at_the_end_of_a_turn_is_for_it_or_for_the_next),

@@ -38,7 +38,7 @@ struct hv_xen {
 
 	struct loop *loop;
 	struct hv_listener listener;
-	struct loop_op events, unmask, keeper_gone;
+	struct loop_op events, keeper_gone;
 	struct loop_timer poll_state;
 	evtchn_port_t pending[PORTS_MAX], handled[PORTS_MAX];
 	char description[128];
@@ -287,13 +287,6 @@ static void read_events(struct hv_xen *x)
 		  sizeof(x->pending));
 }
 
-/* Ports were handled and are open again: only now may more be read. */
-static void unmask_done(struct loop_op *op, int res)
-{
-	(void)op;
-	(void)res;
-}
-
 static void events_done(struct loop_op *op, int res)
 {
 	struct hv_xen *x = CONTAINER_OF(op, struct hv_xen, events);
@@ -307,10 +300,10 @@ static void events_done(struct loop_op *op, int res)
 	for (size_t i = 0; i < n; i++)
 		handle_port(x, x->pending[i]);
 	if (n > 0) {
-		/* Never blocks; done before the read that follows it. */
+		/* Ports were handled and are open again: only after this may more be read. */
 		memcpy(x->handled, x->pending, n * sizeof(x->pending[0]));
-		loop_write(x->loop, &x->unmask, xenevtchn_fd(x->ioreq.evtchn), x->handled,
-			   n * sizeof(x->pending[0]));
+		loop_write_quietly(x->loop, xenevtchn_fd(x->ioreq.evtchn), x->handled,
+				   n * sizeof(x->pending[0]));
 	}
 	read_events(x);
 }
@@ -333,7 +326,6 @@ static void xen_listen(struct hv *hv, struct loop *loop, const struct hv_listene
 	x->loop = loop;
 	x->listener = *listener;
 	x->events.done = events_done;
-	x->unmask.done = unmask_done;
 	x->keeper_gone.done = keeper_gone_done;
 	x->poll_state.op.done = poll_state_done;
 	/* Answers are waited for where they are asked for; here only the end matters. */

@@ -131,6 +131,15 @@ void loop_write(struct loop *l, struct loop_op *op, int fd, const void *buf, siz
 	io_uring_sqe_set_data(sqe, op);
 }
 
+void loop_write_quietly(struct loop *l, int fd, const void *buf, size_t len)
+{
+	struct io_uring_sqe *sqe = take_sqe(l);
+
+	io_uring_prep_write(sqe, fd, buf, (unsigned)len, (uint64_t)-1);
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data(sqe, NULL);
+}
+
 void loop_accept(struct loop *l, struct loop_op *op, int fd)
 {
 	struct io_uring_sqe *sqe = begin(l, op);

@@ -69,6 +69,12 @@ void loop_destroy(struct loop *l);
 /* Queue an operation. They cannot fail: errors arrive in `done`. */
 void loop_read(struct loop *l, struct loop_op *op, int fd, void *buf, size_t len);
 void loop_write(struct loop *l, struct loop_op *op, int fd, const void *buf, size_t len);
+/*
+ * A write that never blocks and whose outcome interests nobody: no completion, so that the
+ * loop is not woken for it. It is done when what is queued after it begins; `buf` must stay
+ * until then.
+ */
+void loop_write_quietly(struct loop *l, int fd, const void *buf, size_t len);
 void loop_accept(struct loop *l, struct loop_op *op, int fd); /* SOCK_CLOEXEC */
 void loop_recv(struct loop *l, struct loop_op *op, int fd, void *buf, size_t len);
 void loop_send(struct loop *l, struct loop_op *op, int fd, const void *buf,
