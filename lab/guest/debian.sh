@@ -10,9 +10,10 @@ xl_step=guest-debian
 . "$here/../cache.sh"
 . "$here/init.sh"
 
-packages=(fio iperf3 ethtool util-linux dmsetup iproute2)
+packages=(fio iperf3 ethtool util-linux dmsetup iproute2 e2fsprogs)
 programs=(usr/bin/fio usr/bin/iperf3 usr/sbin/ethtool usr/sbin/blkdiscard usr/sbin/fstrim
-	usr/bin/fallocate usr/sbin/dmsetup usr/bin/ip)
+	usr/bin/fallocate usr/sbin/dmsetup usr/bin/ip usr/sbin/mke2fs usr/sbin/e2fsck
+	usr/sbin/resize2fs)
 
 # apt_install DEBS ARG...: apt-get install as on a machine without packages; what it
 # downloads goes to DEBS.
