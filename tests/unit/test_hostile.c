@@ -25,7 +25,7 @@
 #define DISKS 2 /* buffered, direct */
 #define NETS 2 /* one queue pair, two */
 #define DEVICES (DISKS + NETS)
-#define SCALE 10
+#define SCALE 5
 
 struct world {
 	struct loop *loop;

@@ -22,7 +22,7 @@
 #include "tests/fake/kernel_fake.h"
 #include "vmm/vm.h"
 
-#define RAM_MIB 32
+#define RAM_MIB 64
 #define ARENA (2 * MIB)
 #define DISK_BYTES (16 * MIB)
 #define SCALE 3 /* percent of what the real guest does */

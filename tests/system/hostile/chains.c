@@ -163,7 +163,8 @@ static const char *directions(struct dev *d)
 /* Segments that are RAM, each, and 4 GiB together. */
 static const char *too_many_bytes(struct dev *d)
 {
-	const uint32_t len = (uint32_t)(d->h->arena_gpa - 0x200000);
+	const uint64_t from = d->h->hole != 0 ? d->h->hole + PAGE : 0x100000;
+	const uint32_t len = (uint32_t)(d->h->arena_gpa - from);
 	struct ring *r;
 	unsigned i;
 
@@ -172,8 +173,12 @@ static const char *too_many_bytes(struct dev *d)
 	valid_chain(d);
 	r = &d->ring[main_queue(d)];
 	for (i = 1; i < 255; i++)
-		desc_set(r, i, 0x100000, len, VRING_DESC_F_NEXT, (uint16_t)(i + 1));
-	desc_set(r, i, page_gpa(d, AT_HEADER) + 64, 1, 0, 0);
+		desc_set(r, i, from, len, VRING_DESC_F_NEXT, (uint16_t)(i + 1));
+	/* A write of a disk wants a byte for its status; else it is wrong in itself. */
+	if (d->id == VIRTIO_ID_BLOCK)
+		((struct virtio_blk_outhdr *)page_at(d, AT_HEADER))->type = VIRTIO_BLK_T_OUT;
+	desc_set(r, i, page_gpa(d, AT_HEADER) + 64, 1,
+		 d->id == VIRTIO_ID_BLOCK ? VRING_DESC_F_WRITE : 0, 0);
 	return finish(d);
 }
 
@@ -183,26 +188,24 @@ static const struct {
 	const char *name;
 	uint32_t len; /* of the table, bytes */
 	uint16_t flags; /* beside INDIRECT */
-	uint16_t inner_flags; /* of its entry 1 */
-	uint16_t inner_next; /* likewise */
+	uint16_t inner_next; /* of its entry 1 */
 	uint64_t addr; /* of the table; 0: where it is */
 	bool from_end;
 } tables[] = {
-	{ "empty table", 0, 0, 0, 2, 0, false },
-	{ "table of half an entry", 8, 0, 0, 2, 0, false },
-	{ "table of three entries and a byte", 49, 0, 0, 2, 0, false },
-	{ "table longer than the queue", (RING_NUM + 1) * 16, 0, 0, 2, 0, false },
-	{ "table of 64 KiB", 0x10000, 0, 0, 2, 0, false },
-	{ "table of 4 GiB", 0xfffffff0, 0, 0, 2, 0, false },
-	{ "NEXT beside INDIRECT", 48, VRING_DESC_F_NEXT, 0, 2, 0, false },
-	{ "nested table", 48, 0, VRING_DESC_F_INDIRECT, 2, 0, false },
-	{ "next beyond the table", 48, 0, 0, 3, 0, false },
-	{ "next far beyond the table", 48, 0, 0, 0xffff, 0, false },
-	{ "loop in the table", 48, 0, 0, 0, 0, false },
-	{ "table above RAM", 48, 0, 0, 2, 0, true },
-	{ "table across the end of RAM", 48, 0, 0, 2, (uint64_t)-16, true },
-	{ "table in a window", 48, 0, 0, 2, WINDOWS, false },
-	{ "table around 2^64", 48, 0, 0, 2, (uint64_t)-32, false },
+	{ "empty table", 0, 0, 2, 0, false },
+	{ "table of half an entry", 8, 0, 2, 0, false },
+	{ "table of three entries and a byte", 49, 0, 2, 0, false },
+	{ "table longer than the queue", (RING_NUM + 1) * 16, 0, 2, 0, false },
+	{ "table of 64 KiB", 0x10000, 0, 2, 0, false },
+	{ "table of 4 GiB", 0xfffffff0, 0, 2, 0, false },
+	{ "NEXT beside INDIRECT", 48, VRING_DESC_F_NEXT, 2, 0, false },
+	{ "next beyond the table", 48, 0, 3, 0, false },
+	{ "next far beyond the table", 48, 0, 0xffff, 0, false },
+	{ "loop in the table", 48, 0, 0, 0, false },
+	{ "table above RAM", 48, 0, 2, 0, true },
+	{ "table across the end of RAM", 48, 0, 2, (uint64_t)-16, true },
+	{ "table in a window", 48, 0, 2, WINDOWS, false },
+	{ "table around 2^64", 48, 0, 2, (uint64_t)-32, false },
 };
 
 /* Move the valid chain to a table. */
@@ -229,7 +232,6 @@ static const char *bad_tables(struct dev *d)
 		table = make_table(d, r);
 		r->desc[0].len = tables[i].len;
 		r->desc[0].flags |= tables[i].flags;
-		table[1].flags |= tables[i].inner_flags;
 		table[1].next = tables[i].inner_next;
 		if (tables[i].from_end || tables[i].addr != 0)
 			r->desc[0].addr = tables[i].addr + (tables[i].from_end ? end : 0);
@@ -246,6 +248,21 @@ static const char *table_not_negotiated(struct dev *d)
 	if (r == NULL)
 		return "it does not start";
 	make_table(d, r);
+	return finish(d);
+}
+
+/* A good table, to which a table's only entry leads. */
+static const char *nested(struct dev *d)
+{
+	struct ring *r = begin(d, 0);
+	struct vring_desc *table;
+
+	if (r == NULL)
+		return "it does not start";
+	table = make_table(d, r);
+	table[16] = r->desc[0];
+	r->desc[0].addr = page_gpa(d, AT_TABLE) + 16 * sizeof(*table);
+	r->desc[0].len = sizeof(*table);
 	return finish(d);
 }
 
@@ -300,6 +317,7 @@ const struct attack chain_attacks[] = {
 	{ "chain of more than 4 GiB", 0, too_many_bytes },
 	{ "indirect tables", 0, bad_tables },
 	{ "indirect but not negotiated", 0, table_not_negotiated },
+	{ "a table in a table", 0, nested },
 	{ "chain longer than the queue", 0, longer_than_the_queue },
 	{ "requests after a fault", 0, deaf_after_fault },
 	{ NULL, 0, NULL },

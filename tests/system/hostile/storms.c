@@ -6,7 +6,7 @@
 
 #define NOTIFICATIONS 1000 /* a percent of h->scale */
 #define RESETS 20
-#define RANDOM_MS 40
+#define RANDOM_MS 100
 
 static const char *notifications(struct dev *d)
 {
@@ -141,7 +141,7 @@ static const char *random_script(struct dev *d)
 {
 	const unsigned start = d->h->now_ms(d->h->ctx);
 
-	while (d->h->now_ms(d->h->ctx) - start < RANDOM_MS * d->h->scale) {
+	while (d->h->now_ms(d->h->ctx) - start < 500 + RANDOM_MS * d->h->scale) {
 		if (!dev_start(d, RING_NUM, 0))
 			return "it does not start";
 		many_requests(d);
