@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from lab import ROOT, Lab, Monitor, entry
+from lab import DEBIAN, ROOT, Lab, Monitor, entry
 
 
 def tool(directory, name, *sources):
@@ -19,6 +19,24 @@ def tool(directory, name, *sources):
                     "-lxenforeignmemory", "-lxenevtchn", "-lxendevicemodel", "-luring"],
                    check=True)
     return directory / name
+
+
+def static(directory, name, *sources):
+    """A program that runs anywhere: in a guest, too."""
+    subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-static", f"-I{ROOT}", "-o",
+                    directory / name, *sources], check=True)
+    return directory / name
+
+
+def hostile(directory):
+    """An initramfs whose init is the program of hostile/."""
+    tree = directory / "hostile"
+    tree.mkdir()
+    static(tree, "init", *sorted((ROOT / "tests/system/hostile").glob("*.c")))
+    with open(directory / "hostile.cpio", "wb") as out:
+        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], input=b"init\n", stdout=out,
+                       cwd=tree, check=True)
+    return directory / "hostile.cpio"
 
 
 @pytest.fixture(scope="session")
@@ -34,14 +52,44 @@ def files(tmp_path_factory):
             "/bin/hvops",
         entry("lab/guest/build.sh") / "vmlinux": "/guest/vmlinux",
         entry("lab/guest/initramfs.sh") / "initramfs.cpio": "/guest/initramfs.cpio",
+        entry("lab/guest/debian.sh") / "debian.ext4": "/guest/debian.ext4",
+        entry("lab/guest/stock.sh") / "vmlinux": "/guest/stock",
+        entry("lab/guest/stock.sh") / "initramfs.cpio": "/guest/stock.cpio",
+        hostile(tools): "/guest/hostile.cpio",
+        static(tools, "udp", ROOT / "tests/system/tools/udp.c"): "/bin/udp",
     }
     return [arg for src, dest in put.items() for arg in ("--put", f"{src}:{dest}")]
 
 
 @pytest.fixture(scope="session")
 def lab(files):
-    with Lab("tests", *files) as lab:
+    with Lab("tests", "--mem", "7168", *files) as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def io(lab):
+    """The lab with what disks and networks need: modules, Debian's programs (Lab.debian), and
+    /disks (/mnt for those programs), an ext4 file system with room for 400 MiB."""
+    lab.run(PREPARE_IO.format(debian=DEBIAN))
+    return lab
+
+
+PREPARE_IO = """
+set -e
+for module in crc32c_generic loop ext4 dm-mod dm-delay dm-flakey tun bridge; do
+    modprobe $module
+done
+mkdir -p {debian} /disks
+mount -o loop,ro /guest/debian.ext4 {debian}
+for dir in dev proc sys run tmp; do
+    mount -o bind /$dir {debian}/$dir
+done
+truncate -s 480M /run/disks.img
+chroot {debian} /usr/sbin/mke2fs -q -t ext4 -m 0 -E lazy_itable_init=1 /run/disks.img
+mount -o loop /run/disks.img /disks
+mount -o bind /disks {debian}/mnt
+"""
 
 
 @pytest.fixture(scope="session")

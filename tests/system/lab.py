@@ -15,6 +15,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "lab" / "lab"
 
+DEBIAN = "/debian"  # where dom0 has mounted the image of lab/guest/debian.sh
+
 BOOT_ARGS = "console=ttyS0 quiet reboot=k panic=1 xenolith.mark"
 UP = "/init reached"
 
@@ -29,7 +31,7 @@ class Lab:
     """One Xen with a dom0, for as long as the `with` block lasts."""
 
     def __init__(self, name, *up):
-        self.env = {**os.environ, "LAB_NAME": f"{name}-{os.getpid()}"}
+        self.env = {"LAB_DOM0_MEM": "2048", **os.environ, "LAB_NAME": f"{name}-{os.getpid()}"}
         self.up = up
         self.scratch = tempfile.TemporaryDirectory(prefix="xenolith-system.")
 
@@ -71,6 +73,10 @@ class Lab:
         guests = {int(f[0]): int(f[1], 16) for f in lines if f[0] != "free" and f[0] != "0"}
         free = next(int(f[1]) for f in lines if f[0] == "free")
         return guests, free
+
+    def debian(self, line, **kwargs):
+        """The same in the image with Debian's programs (fixture `io`)."""
+        return self.run(f"chroot {DEBIAN} {line}", **kwargs)
 
     def forward(self, dom0_path):
         local = pathlib.Path(self.scratch.name, f"s{time.monotonic_ns()}")
@@ -147,11 +153,21 @@ class Monitor:
         assert status in (200, 204), (method, path, status, answer, self.log())
         return answer
 
-    def configure(self, args="", vcpus=1, mem=128):
+    def configure(self, args="", vcpus=1, mem=128, kernel="/guest/vmlinux",
+                  initrd="/guest/initramfs.cpio"):
         self.ok("PUT", "/machine-config", {"vcpu_count": vcpus, "mem_size_mib": mem})
-        self.ok("PUT", "/boot-source", {"kernel_image_path": "/guest/vmlinux",
-                                        "initrd_path": "/guest/initramfs.cpio",
-                                        "boot_args": f"{BOOT_ARGS} {args}".strip()})
+        source = {"kernel_image_path": kernel, "boot_args": f"{BOOT_ARGS} {args}".strip()}
+        if initrd:
+            source["initrd_path"] = initrd
+        self.ok("PUT", "/boot-source", source)
+
+    def drive(self, name, path, root=False, **more):
+        self.ok("PUT", f"/drives/{name}", {"drive_id": name, "path_on_host": path,
+                                           "is_root_device": root, **more})
+
+    def network(self, name, tap, **more):
+        self.ok("PUT", f"/network-interfaces/{name}", {"iface_id": name,
+                                                       "host_dev_name": tap, **more})
 
     def start(self, *args, **kwargs):
         self.configure(*args, **kwargs)
@@ -178,3 +194,92 @@ class Monitor:
     def counts(self):
         """The numbers of the log's last `counts` lines."""
         return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", self.log())}
+
+
+class Console:
+    """A client of the serial port's Unix socket."""
+
+    def __init__(self, lab, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(lab.forward(path)))
+        self.text = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, text):
+        self.socket.sendall(text.encode())
+
+    def expect(self, what, seconds=60):
+        """Everything up to `what`; what follows is kept for the next call."""
+        deadline = time.monotonic() + seconds
+        while what not in self.text:
+            self.socket.settimeout(max(0.1, deadline - time.monotonic()))
+            try:
+                got = self.socket.recv(65536)
+            except TimeoutError:
+                got = b""
+            assert got, f"no {what!r} in {self.text!r}"
+            self.text += got.decode(errors="replace")
+        at = self.text.index(what) + len(what)
+        got, self.text = self.text[:at], self.text[at:]
+        return got
+
+
+class Guest(Monitor):
+    """A monitor whose guest takes commands: act=run:/dev/ttyS0 of lab/guest/README.md.
+    By default it boots from the Debian image, which it cannot write to."""
+
+    def __init__(self, lab, *options):
+        self.console = None
+        self.commands = 0
+        path = f"/run/console{Monitor.count + 1}"
+        super().__init__(lab, *options, serial=f"unix:{path}")
+        self.serial_path = path
+        self.said = ""
+
+    def __exit__(self, *what):
+        if self.console:
+            self.console.socket.close()
+        super().__exit__(*what)
+
+    def serial(self):
+        return self.said + (self.console.text if self.console else "")
+
+    def boot(self, args="", root="/guest/debian.ext4", read_only=True, **kwargs):
+        """`root` None: no root drive, the initramfs instead."""
+        if root:
+            self.drive("root", root, root=True, is_read_only=read_only)
+            kwargs.setdefault("initrd", None)
+        self.console = Console(self.lab, self.serial_path)
+        self.start(f"xenolith.act=run:/dev/ttyS0 {args}".strip(), **kwargs)
+        self.said += self.console.expect("xenolith: run\n", 120)
+
+    def run(self, line, timeout=60, check=True):
+        """A line for the guest's shell: its output, or (status, output) with check=False."""
+        self.send(line)
+        return self.answer(timeout, check)
+
+    def send(self, line):
+        """Begin it; answer() gives what came of it."""
+        self.commands += 1
+        self.console.send(f"{line}\necho @{self.commands}@ $?@\n")
+
+    def answer(self, timeout=60, check=True):
+        mark = f"@{self.commands}@ "
+        out = self.console.expect(mark, timeout)
+        status = int(self.console.expect("@\n")[:-2])
+        out = out[:-len(mark)]
+        self.said += out
+        if not check:
+            return status, out
+        assert status == 0, f"{status}: {out}\n{self.log()}"
+        return out
+
+    def finish(self):
+        """Power off, and see that it does."""
+        self.console.send("exit\n")
+        assert self.wait_exit() == 2, self.log()

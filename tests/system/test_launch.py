@@ -3,13 +3,11 @@
 
 import json
 import re
-import socket
 import subprocess
-import time
 
 import pytest
 
-from lab import ROOT, Monitor, entry
+from lab import ROOT, Console, Monitor, entry
 
 XEN_DOMINF_PAUSED = 1 << 3
 
@@ -79,39 +77,6 @@ def test_machine_config_may_change_after_memory_was_populated(monitor):
     monitor.start("xenolith.act=idle", vcpus=2, mem=80)
     monitor.wait_up()
     assert len(monitor.lab.domains()[0]) == 1
-
-
-class Console:
-    """A client of the serial port's Unix socket."""
-
-    def __init__(self, lab, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(str(lab.forward(path)))
-        self.text = ""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def send(self, text):
-        self.socket.sendall(text.encode())
-
-    def expect(self, what, seconds=60):
-        """Everything up to `what`; what follows is kept for the next call."""
-        deadline = time.monotonic() + seconds
-        while what not in self.text:
-            self.socket.settimeout(max(0.1, deadline - time.monotonic()))
-            try:
-                got = self.socket.recv(65536)
-            except TimeoutError:
-                got = b""
-            assert got, f"no {what!r} in {self.text!r}"
-            self.text += got.decode(errors="replace")
-        at = self.text.index(what) + len(what)
-        got, self.text = self.text[:at], self.text[at:]
-        return got
 
 
 def test_console_carries_bytes_both_ways(lab, nothing_left):
