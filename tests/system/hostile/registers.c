@@ -3,8 +3,8 @@
 #include "tests/system/hostile/hostile.h"
 
 static const unsigned widths[] = { 1, 2, 4, 8 };
-#define DENSE 0x1a0 /* beyond registers and configuration space there is nothing */
-#define SPARSE 61
+#define DENSE 0x140 /* beyond registers and configuration space there is nothing */
+#define SPARSE 253
 
 /* The offsets to try: all where something is, some where nothing is, across the end. */
 static unsigned next_offset(unsigned off)
