@@ -12,6 +12,7 @@
 ## PREFIX=, DESTDIR=                    where install puts things (/usr/local)
 ## XEN_DIR=                             a built Xen; default: hypervisor-patches/build.sh
 ## DEPS=no                              do not look for missing Debian packages
+## SOAK_SECONDS=                        how long `make soak` lasts (600)
 ## FUZZ_SECONDS=                        how long each fuzzer runs (60; check-fuzz: 5)
 
 VARIANT := release
@@ -229,6 +230,9 @@ check-asan: deps-check ## both of them, built with the sanitizers
 	+@tests/check asan
 check-system: deps-lab ## tests of the monitor on Xen, in the lab
 	+@tests/check system
+soak: deps-lab ## networks and disks at work for SOAK_SECONDS, all of the hostile guest
+	+@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) HOSTILE_SCALE=$(or $(HOSTILE_SCALE),100) \
+		tests/check soak
 check-fuzz: deps-fuzz ## run every fuzzer for FUZZ_SECONDS
 	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),5) tests/check fuzz
 fuzz: deps-fuzz ## the same, for longer
@@ -243,7 +247,7 @@ bench-launch: deps-lab all ## measure launches in the lab
 	@$(alone) tests/bench/launch
 format: deps-check ## format C files (FILES=: some of them)
 	clang-format -i $(or $(FILES),$(shell git ls-files -co --exclude-standard '*.[ch]'))
-.PHONY: check check-unit check-fake check-asan check-system check-fuzz fuzz lint analyze \
+.PHONY: check check-unit check-fake check-asan check-system check-fuzz fuzz soak lint analyze \
 	cov bench-launch format
 
 # ---- other things to build and run --------------------------------------------
