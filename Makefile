@@ -245,10 +245,13 @@ cov: deps-check ## lines and branches that unit and API tests reach
 	+@VARIANT=cov tests/check unit fake; status=$$?; tests/cov && exit $$status
 bench-launch: deps-lab all ## measure launches in the lab
 	@$(alone) tests/bench/launch
+bench-io: deps-lab all ## measure disk and network in the lab
+	@$(alone) tests/bench/io --strace
+	@$(alone) tests/bench/io --parallel
 format: deps-check ## format C files (FILES=: some of them)
 	clang-format -i $(or $(FILES),$(shell git ls-files -co --exclude-standard '*.[ch]'))
 .PHONY: check check-unit check-fake check-asan check-system check-fuzz fuzz soak lint analyze \
-	cov bench-launch format
+	cov bench-launch bench-io format
 
 # ---- other things to build and run --------------------------------------------
 
@@ -263,6 +266,7 @@ lab-parts: hypervisor guest
 	@$(alone) lab/dom0/build.sh
 	@$(alone) lab/guest/debian.sh
 	@$(alone) lab/guest/stock.sh
+	@$(alone) lab/xl/build.sh
 run: deps-lab all ## start a micro-VM in the lab
 	@XENOLITH=$B/xenolith $(alone) lab/run
 .PHONY: hypervisor guest lab-parts run
