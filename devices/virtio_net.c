@@ -134,7 +134,8 @@ static void set_up_tap(struct virtio_net *n)
 	if (rc == 0)
 		rc = tap_set_offloads(n->tap, n->offloads);
 	if (rc < 0)
-		log_error("net", "%s: the tap cannot be set up: %s", n->name, strerror(-rc));
+		log_guest(&n->dev.log, "net", "%s: the tap cannot be set up: %s", n->name,
+			  strerror(-rc));
 	if (before & ~n->offloads)
 		drain(n->tap);
 }
@@ -153,7 +154,8 @@ static void net_start(struct virtio_dev *d)
 	/* One pair, until the driver asks for more (§5.1.6.5.5). */
 	rc = net_set_pairs(n, 1);
 	if (rc < 0)
-		log_error("net", "%s: queues of the tap: %s", n->name, strerror(-rc));
+		log_guest(&n->dev.log, "net", "%s: queues of the tap: %s", n->name,
+			  strerror(-rc));
 }
 
 static bool idle(const struct virtio_net *n)
