@@ -53,6 +53,7 @@ CORE_SRC  := $(filter-out vmm/main.c,$(wildcard $(addsuffix /*.c, \
 		vmm vmm/lib devices boot seccomp api))) $(HV_PORTABLE)
 FAKE_SRC  := $(wildcard tests/fake/*.c) $(filter-out %/guest.c, \
 		$(wildcard tests/system/hostile/*.c))
+CTL_SRC   := $(wildcard api/ctl/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 
@@ -61,11 +62,14 @@ MAIN_OBJ  := $(call objects,vmm/main.c)
 XEN_OBJ   := $(call objects,$(XEN_SRC))
 CORE_OBJ  := $(call objects,$(CORE_SRC))
 FAKE_OBJ  := $(call objects,$(FAKE_SRC))
+CTL_OBJ   := $(call objects,$(CTL_SRC))
 UNIT_OBJ  := $(call objects,$(UNIT_SRC))
 FUZZ_OBJ  := $(call objects,$(FUZZ_SRC))
 
 CORE  := $B/libxenolith-core.a
 FAKE  := $B/libxenolith-fake.a
+# All of xenolithctl but main, for its tests.
+CTL   := $B/libxenolithctl.a
 UNITS := $(patsubst tests/unit/%.c,$B/tests/%,$(UNIT_SRC))
 FUZZERS := $(patsubst tests/fuzz/%.c,$B/%,$(FUZZ_SRC))
 
@@ -123,8 +127,8 @@ XEN_LIBS = $(call once,XEN_LIBS,$(shell pkg-config --libs xencall xenforeignmemo
 
 # ---- rules --------------------------------------------------------------------
 
-all: $B/xenolith ## build the monitor (the default)
-xenolith-fake: $B/xenolith-fake ## build the monitor on the fake hypervisor of tests/fake
+all: $B/xenolith $B/xenolithctl ## build the monitor and xenolithctl (the default)
+xenolith-fake: $B/xenolith-fake $B/xenolithctl ## build the monitor on the fake hypervisor of tests/fake
 deps: ## install the Debian packages that are missing
 unit-tests: $(UNITS) ## build the unit tests
 fuzzers: $(FUZZERS)
@@ -154,6 +158,8 @@ $B/.core: FORCE
 	$(call stamp,$(CORE_OBJ))
 $B/.fake: FORCE
 	$(call stamp,$(FAKE_OBJ))
+$B/.ctl: FORCE
+	$(call stamp,$(CTL_OBJ))
 
 # Other builds (Xen, kernels) are not to see what was said to this one.
 alone = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u VARIANT -u V -u CC \
@@ -180,6 +186,7 @@ $B/%.o: %.c $B/.flags
 
 $(CORE): $(CORE_OBJ) $B/.core
 $(FAKE): $(FAKE_OBJ) $B/.fake
+$(CTL): $(filter-out %/main.o,$(CTL_OBJ)) $B/.ctl
 $B/%.a:
 	$(call say,AR,$@)
 	@rm -f $@
@@ -197,8 +204,10 @@ $B/xenolith: $(MAIN_OBJ) $(XEN_OBJ) $(CORE)
 	$(call link,$(XEN_LIBS))
 $B/xenolith-fake: $(MAIN_OBJ) $(CORE) $(FAKE)
 	$(call link)
+$B/xenolithctl: $B/api/ctl/main.o $(CTL) $(CORE)
+	$(call link)
 # A test that wraps functions says so in tests/unit/test_NAME.ldflags.
-$B/tests/%: $B/tests/unit/%.o $(CORE) $(FAKE)
+$B/tests/%: $B/tests/unit/%.o $(CORE) $(FAKE) $(CTL)
 	$(call link,-lcmocka $(file < tests/unit/$*.ldflags))
 $B/fuzz_%: $B/tests/fuzz/fuzz_%.o $(CORE) $(FAKE)
 	$(call link,-fsanitize=fuzzer)
@@ -213,7 +222,7 @@ $G/boot/%_aml.h: boot/%.asl | deps-build
 $(filter $B/boot/%,$(CORE_OBJ)): | $(patsubst %.asl,$G/%_aml.h,$(wildcard boot/*.asl))
 
 -include $(patsubst %.o,%.d,$(MAIN_OBJ) $(XEN_OBJ) $(CORE_OBJ) $(FAKE_OBJ) $(UNIT_OBJ) \
-	$(FUZZ_OBJ))
+	$(FUZZ_OBJ) $(CTL_OBJ))
 .SECONDARY:
 
 # ---- tests --------------------------------------------------------------------
@@ -275,12 +284,12 @@ run: deps-lab all ## start a micro-VM in the lab
 
 # What was built is installed as it is, so that `sudo make install` builds nothing
 # as root.
-install: $(if $(wildcard $B/xenolith),,all) ## install to $(DESTDIR)$(PREFIX)
-	install -D -m 755 $B/xenolith $(DESTDIR)$(PREFIX)/bin/xenolith
+install: $(if $(and $(wildcard $B/xenolith),$(wildcard $B/xenolithctl)),,all) ## install to $(DESTDIR)$(PREFIX)
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $B/xenolith $B/xenolithctl
 	install -d $(DESTDIR)$(DOC)
 	install -m 644 $(DOCS) $(DESTDIR)$(DOC)
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/xenolith
+	rm -f $(DESTDIR)$(PREFIX)/bin/xenolith $(DESTDIR)$(PREFIX)/bin/xenolithctl
 	rm -rf $(DESTDIR)$(DOC)
 
 clean: ## remove build/

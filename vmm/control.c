@@ -9,7 +9,7 @@
 
 #include "api/json.h"
 #include "vmm/lib/log.h"
-#include "vmm/version.h"
+#include "vmm/lib/version.h"
 #include "vmm/vm_devices.h"
 
 /* A configuration file is read whole; nobody writes one this long. */

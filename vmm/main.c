@@ -18,7 +18,7 @@
 #include "vmm/lib/log.h"
 #include "vmm/options.h"
 #include "vmm/term.h"
-#include "vmm/version.h"
+#include "vmm/lib/version.h"
 
 /* What is submitted at once: a batch of requests of a disk, and what else there is. */
 #define LOOP_ENTRIES 256
