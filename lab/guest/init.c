@@ -192,6 +192,27 @@ static void act_triple(const char *arg)
 
 /* ---- lives ---- */
 
+/*
+ * Signals wait until wait_for takes them, from the first moment on: those that PID 1 neither
+ * blocks nor handles are lost, and the button may be pressed at any time.
+ */
+static void hold_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	sigaddset(set, SIG_POWER_BUTTON);
+	sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+/* For a program that is about to be started. */
+static void free_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* Reap children and obey the power button until `pid` ends (0: for ever): its status. */
 static int wait_for(pid_t pid)
 {
@@ -200,23 +221,21 @@ static int wait_for(pid_t pid)
 	siginfo_t info;
 	pid_t dead;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIG_POWER_BUTTON);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	hold_signals(&set);
 	for (;;) {
 		while ((dead = waitpid(-1, &status, WNOHANG)) > 0) {
 			if (dead == pid)
 				return status;
 		}
-		if (sigwaitinfo(&set, &info) == SIG_POWER_BUTTON)
+		if (sigwaitinfo(&set, &info) == SIG_POWER_BUTTON) {
+			dprintf(1, "xenolith: power button\n");
 			end(RB_POWER_OFF);
+		}
 	}
 }
 
 static void exec_shell(void)
 {
-	sigset_t none;
 	int tty;
 
 	setsid();
@@ -231,8 +250,7 @@ static void exec_shell(void)
 		if (tty > 2)
 			close(tty);
 	}
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	free_signals();
 	if (chdir("/root") < 0 && chdir("/") < 0)
 		_exit(1);
 	execl("/bin/sh", "-sh", (char *)NULL);
@@ -276,6 +294,7 @@ static void act_cat(const char *arg)
 static void act_exec(const char *arg)
 {
 	set_up_userland();
+	free_signals();
 	execl(arg, arg, (char *)NULL);
 	dprintf(2, "xenolith: %s: %s\n", arg, strerror(errno));
 	end(RB_POWER_OFF);
@@ -294,7 +313,6 @@ static void make_raw(int tty)
 
 static void exec_script(const char *path)
 {
-	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), script = open(path, O_RDONLY);
 
 	if (null < 0 || script < 0) {
@@ -303,8 +321,7 @@ static void exec_script(const char *path)
 	}
 	if (isatty(script))
 		make_raw(script);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	free_signals();
 	setsid();
 	dup2(null, 0);
 	dup2(1, 2);
@@ -369,7 +386,9 @@ int main(void)
 	struct timespec up;
 	struct utsname name;
 	char value[sizeof(cmdline)];
+	sigset_t held;
 
+	hold_signals(&held);
 	clock_gettime(CLOCK_MONOTONIC, &up);
 	mount_at("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount_at("devtmpfs", "/dev", MS_NOSUID, "mode=755");

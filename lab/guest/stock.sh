@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Make Debian's own kernel, as it comes, startable as a guest and print the directory of:
 #   vmlinux         the kernel, unpacked
-#   initramfs.cpio  init, busybox, and the virtio and ext4 modules of that kernel
+#   initramfs.cpio  init, busybox, and the virtio and ext4 modules of that kernel; those for
+#                   the power button too, which /lib/modules/load.button lists
 # /init is a script (stock-init.sh), which loads the modules, prints the devices that they
 # found and goes on to our init: in the image that root= names, or in the initramfs.
 set -euo pipefail
@@ -26,6 +27,8 @@ guest xen-blkfront
 guest xen-netfront
 guest crc32c_generic
 guest ext4
+button button
+button evdev
 END
 	install -m 755 "$busybox" "$tree/bin/busybox"
 	ln -s busybox "$tree/bin/sh"
