@@ -54,7 +54,10 @@ enum {
 	FADT_BYTES = 276,
 };
 
-/* §5.2.9, fixed feature flags; the buttons are no fixed hardware. */
+/*
+ * §5.2.9, fixed feature flags; the buttons are no fixed hardware: one is a device of
+ * boot/dsdt.asl, the other is not there.
+ */
 #define FADT_PWR_BUTTON (1U << 4)
 #define FADT_SLP_BUTTON (1U << 5)
 #define FADT_RESET_REG_SUP (1U << 10)

@@ -24,4 +24,29 @@ DefinitionBlock ("", "DSDT", 2, "XENOLT", "XENOLITH", 1)
             Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 4 }
         })
     }
+
+    // The power button: a control method device (ACPI 6.5 §4.8.2.2.1.2), since hardware-
+    // reduced machines have no fixed one. Pressing it is an edge of the generic event
+    // device's interrupt (§5.6.9), whose number the guest hands to _EVT.
+    Device (\_SB.PWRB)
+    {
+        Name (_HID, EisaId ("PNP0C0C"))
+    }
+
+    Device (\_SB.GED)
+    {
+        Name (_HID, "ACPI0013")
+        Name (_UID, 0)
+        Name (_CRS, ResourceTemplate ()
+        {
+            Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 5 }
+        })
+        Method (_EVT, 1)
+        {
+            If (Arg0 == 5)
+            {
+                Notify (\_SB.PWRB, 0x80)
+            }
+        }
+    }
 }

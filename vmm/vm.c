@@ -290,6 +290,12 @@ int vm_resume(struct vm *vm, struct err *e)
 	return rc;
 }
 
+void vm_press_power_button(struct vm *vm)
+{
+	log_info("vm", "power button pressed");
+	vm->hv->ops->pulse(vm->hv, LAYOUT_BUTTON_GSI);
+}
+
 void vm_log_counts(struct vm *vm)
 {
 	struct hv_counts c = vm->hv->ops->counts(vm->hv);

@@ -81,6 +81,12 @@ MUST_CHECK int vm_start(struct vm *vm, struct err *e);
 MUST_CHECK int vm_pause(struct vm *vm, struct err *e);
 MUST_CHECK int vm_resume(struct vm *vm, struct err *e);
 
+/*
+ * Press the power button. A guest that has no driver for it does not notice; one that is
+ * paused does when it goes on, once, however often it was pressed meanwhile.
+ */
+void vm_press_power_button(struct vm *vm);
+
 /* End the VM for a reason of ours (a signal). */
 void vm_end(struct vm *vm, enum exit_code code, const char *why);
 

@@ -172,6 +172,56 @@ def test_a_paused_guest_does_not_end(xenolith, kernel):
     assert vm.wait() == 4
 
 
+# ---- the power button ----
+
+POWER_BUTTON_GSI = "5"
+
+
+def pulses(vm):
+    """Presses that reached the hypervisor; the monitor has ended."""
+    return vm.dump()["pulses"].get(POWER_BUTTON_GSI, 0)
+
+
+def test_ctrl_alt_del_presses_the_power_button(xenolith, kernel):
+    """Whoever waits for its interrupt powers off, after a while: an orderly end."""
+    vm = xenolith(guest=f'print "up"\nwait {POWER_BUTTON_GSI} 1\nsleep 50\nout8 0x604 0x34\n')
+    vm.start(kernel)
+    wait_until(lambda: vm.stdout() == b"up", "output")
+    assert vm.action("SendCtrlAltDel").head.startswith(b"HTTP/1.1 204 ")
+    assert vm.wait() == 2
+    assert vm.log().count("power button pressed") == 1
+    assert pulses(vm) == 1
+
+
+def test_ctrl_alt_del_ends_nothing_by_itself(xenolith, kernel):
+    vm = xenolith(guest='print "up"\nloop\n')
+    vm.start(kernel)
+    for _ in range(5):
+        assert vm.action("SendCtrlAltDel").status == 204
+    assert vm.state() == RUNNING
+    assert vm.terminate() == 143
+    assert pulses(vm) == 5
+
+
+def test_ctrl_alt_del_reaches_a_paused_guest_when_it_goes_on(xenolith, kernel):
+    vm = xenolith(guest=f'print "up"\nwait {POWER_BUTTON_GSI} 1\nout8 0x604 0x34\n')
+    vm.start(kernel)
+    wait_until(lambda: vm.stdout() == b"up", "output")
+    vm.set_state("Paused")
+    assert vm.action("SendCtrlAltDel").status == 204
+    time.sleep(0.2)
+    assert vm.state() == PAUSED
+    vm.set_state("Resumed")
+    assert vm.wait() == 2
+
+
+def test_ctrl_alt_del_before_the_start_presses_nothing(vm, kernel):
+    assert "before starting" in vm.action("SendCtrlAltDel").fault
+    vm.start(kernel)
+    assert vm.terminate() == 143
+    assert pulses(vm) == 0
+
+
 # ---- the boot timer ----
 
 TIMER = r"info vm Guest-boot-time = +(\d+) us (\d+) ms, +(\d+) CPU us (\d+) CPU ms$"

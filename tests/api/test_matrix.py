@@ -9,7 +9,6 @@ METHODS = ("GET", "PUT", "PATCH", "DELETE")
 
 BEFORE = "The requested operation is not supported before starting the microVM."
 AFTER = "The requested operation is not supported after starting the microVM."
-KEYBOARD = "keyboard"
 NO_HOTPLUG = "PCI is not enabled"
 NOT_FOUND = "Device not found"
 KERNEL = object()  # stands for the path of a good kernel
@@ -34,7 +33,7 @@ SERVED = [
     ("PUT", "/actions", {"action_type": "InstanceStart"},
      "Cannot start microvm without kernel configuration.", AFTER),
     ("PUT", "/actions", {"action_type": "FlushMetrics"}, BEFORE, 204),
-    ("PUT", "/actions", {"action_type": "SendCtrlAltDel"}, BEFORE, KEYBOARD),
+    ("PUT", "/actions", {"action_type": "SendCtrlAltDel"}, BEFORE, 204),
     ("PATCH", "/vm", {"state": "Paused"}, BEFORE, 204),
     ("PATCH", "/vm", {"state": "Resumed"}, BEFORE, 204),
 ]

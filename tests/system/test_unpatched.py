@@ -29,6 +29,16 @@ def test_pause_resume_and_sigterm(unpatched):
     assert unpatched.domains()[0] == {}
 
 
+def test_power_button(unpatched):
+    """One of the 8259's lines: raised with another operation."""
+    with Monitor(unpatched) as monitor:
+        monitor.start("xenolith.act=idle")
+        monitor.wait_up()
+        monitor.ok("PUT", "/actions", {"action_type": "SendCtrlAltDel"})
+        assert monitor.wait_exit() == 2, monitor.log()
+    assert unpatched.domains()[0] == {}
+
+
 def test_disks_work_with_its_interrupts(unpatched):
     """GSIs above 15, raised with the two operations that it has."""
     unpatched.lab("put", str(entry("lab/guest/rootfs.sh") / "rootfs.ext4"), "/guest/root")

@@ -34,7 +34,7 @@ static struct boot_machine machine(unsigned vcpus, unsigned n)
 
 	for (unsigned i = 0; i < n && i < BOOT_VIRTIO_MAX; i++) {
 		m.virtio[i].window = gpa(LAYOUT_VIRTIO + i * PAGE_BYTES);
-		m.virtio[i].gsi = 5 + i;
+		m.virtio[i].gsi = LAYOUT_VIRTIO_GSI + i;
 	}
 	return m;
 }
@@ -203,8 +203,66 @@ static void dsdt_agrees_with_layout(void **state)
 	assert_int_equal(get_le(at + 2, 2), LAYOUT_SERIAL);
 	assert_int_equal(get_le(at + 4, 2), LAYOUT_SERIAL);
 	assert_int_equal(at[7], 8);
-	at = find(dsdt, irq, sizeof(irq), 1);
+	/* What belongs to the serial port is the first interrupt after it. */
+	at = find(dsdt, irq, sizeof(irq), 2);
 	assert_int_equal(get_le(at + 5, 4), LAYOUT_SERIAL_GSI);
+}
+
+/* The one place where `what` stands, after `from`. */
+static const uint8_t *find_after(const uint8_t *in, const uint8_t *from, const char *what,
+				 size_t len)
+{
+	const uint8_t *at = find(in, what, len, 1);
+
+	assert_true(at > from);
+	return at;
+}
+
+static void power_button_is_notified_by_an_edge(void **state)
+{
+	/* EisaId ("PNP0C0C"), and the edge-triggered interrupt as the layout has it. */
+	static const char hid[] = { 'P', 'W', 'R',  'B',  0x08,	      '_',  'H',
+				    'I', 'D', 0x0c, 0x41, (char)0xd0, 0x0c, 0x0c };
+	static const char edge[] = { (char)0x89, 6, 0, 3, 1, LAYOUT_BUTTON_GSI, 0, 0, 0 };
+	/* Method, one argument: If (Arg0 == GSI) { Notify (PWRB, 0x80) } */
+	static const char evt[] = { 0x14,
+				    0x13,
+				    '_',
+				    'E',
+				    'V',
+				    'T',
+				    1,
+				    (char)0xa0,
+				    0x0c,
+				    (char)0x93,
+				    0x68,
+				    0x0a,
+				    LAYOUT_BUTTON_GSI,
+				    (char)0x86,
+				    'P',
+				    'W',
+				    'R',
+				    'B',
+				    0x0a,
+				    (char)0x80 };
+	const uint8_t *dsdt, *at;
+	struct acpi_tables t;
+
+	build(&t, 1, 0);
+	dsdt = dsdt_of(&t);
+	find(dsdt, hid, sizeof(hid), 1);
+	at = find(dsdt,
+		  "\x08_HID\x0d\x41"
+		  "CPI0013",
+		  15, 1);
+	at = find_after(dsdt, at, edge, sizeof(edge));
+	find_after(dsdt, at, evt, sizeof(evt));
+}
+
+static void power_button_has_an_interrupt_of_its_own(void **state)
+{
+	assert_int_not_equal(LAYOUT_BUTTON_GSI, LAYOUT_SERIAL_GSI);
+	assert_in_range(LAYOUT_BUTTON_GSI, 1, LAYOUT_VIRTIO_GSI - 1);
 }
 
 static void no_device_costs_nothing(void **state)
@@ -237,7 +295,7 @@ static void check_device(const uint8_t *aml, size_t len, unsigned i)
 	assert_int_equal(get_le(at + 4, 4), LAYOUT_VIRTIO + i * PAGE_BYTES);
 	assert_int_equal(get_le(at + 8, 4), 0x1000);
 	at = find(copy, irq, sizeof(irq), 1);
-	assert_int_equal(get_le(at + 5, 4), 5 + i);
+	assert_int_equal(get_le(at + 5, 4), LAYOUT_VIRTIO_GSI + i);
 	/* DeviceOp, and a PkgLength of two bytes that ends it where the next one starts. */
 	assert_int_equal(get_le(aml, 2), 0x825b);
 	assert_int_equal(aml[2] >> 6, 1);
@@ -315,6 +373,8 @@ int main(void)
 		cmocka_unit_test(madt_lists_one_vcpu),
 		cmocka_unit_test(madt_lists_32_vcpus),
 		cmocka_unit_test(dsdt_agrees_with_layout),
+		cmocka_unit_test(power_button_is_notified_by_an_edge),
+		cmocka_unit_test(power_button_has_an_interrupt_of_its_own),
 		cmocka_unit_test(no_device_costs_nothing),
 		cmocka_unit_test(dsdt_lists_32_devices),
 		cmocka_unit_test(refuses_what_does_not_exist),

@@ -30,6 +30,8 @@
 /* Ports. */
 #define LAYOUT_SERIAL 0x3f8
 #define LAYOUT_SERIAL_GSI 4
+/* An edge is a press of the power button; 9 would be the SCI of an unpatched Xen. */
+#define LAYOUT_BUTTON_GSI 5
 #define LAYOUT_SLEEP_CONTROL 0x604
 #define LAYOUT_SLEEP_STATUS 0x605
 #define LAYOUT_RESET 0x606
