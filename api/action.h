@@ -26,6 +26,14 @@ enum action_kind {
 	ACTION_FLUSH_METRICS,
 	ACTION_PAUSE,
 	ACTION_RESUME,
+	/*
+	 * What Firecracker has and Xenolith does not: at any time, before or after the start,
+	 * and a device, which can be added before the start and, with PCI, after it.
+	 */
+	ACTION_ABSENT,
+	ACTION_ABSENT_PRE,
+	ACTION_ABSENT_POST,
+	ACTION_ABSENT_DEVICE,
 	ACTION_KINDS
 };
 
@@ -38,6 +46,7 @@ struct action {
 		struct drive_update drive_update;
 		struct net_config net;
 		struct net_update net_update;
+		const char *absent; /* what is not there */
 	} u;
 };
 

@@ -177,28 +177,35 @@ static int header_line(struct http_parser *p, struct text line)
 }
 
 /*
- * A request line. One that is not even of the shape "X Y HTTP/Z" is not followed by
- * headers either: *lost is set, for the caller to drop what else was received.
+ * A request line. One that does not even look like one is not followed by headers
+ * either: *lost is set, for the caller to drop what else was received.
  */
 static int request_line(struct http_parser *p, struct text line, bool *lost)
 {
-	bool is_http = false;
 	struct err e;
 
-	if (http_request_line(p, line, &is_http, &e) == 0) {
+	if (http_request_line(p, line, &e) == 0) {
 		p->state = HTTP_AT_HEADER;
 		return 0;
 	}
-	*lost = !is_http;
-	if (is_http)
+	*lost = !http_looks_like_request(line);
+	if (!*lost)
 		p->state = HTTP_SKIP_HEAD;
 	return push_error(p, &e);
 }
 
-static int skipped_line(struct http_parser *p, struct text line, bool was_cut)
+/*
+ * A line of a head that was refused. Firecracker's clients need not finish such a head:
+ * the next request may follow at once, and no header looks like a request line.
+ */
+static int skipped_line(struct http_parser *p, struct text line, bool was_cut, bool *lost)
 {
 	if (was_cut)
 		return 0;
+	if (http_looks_like_request(line)) {
+		begin_request(p);
+		return request_line(p, line, lost);
+	}
 	if (line.len == 0)
 		skip_body(p);
 	else if (http_header(p, line, NULL) < 0)
@@ -220,7 +227,7 @@ static int line_done(struct http_parser *p, bool *lost)
 	case HTTP_AT_HEADER:
 		return header_line(p, line);
 	case HTTP_SKIP_HEAD:
-		return skipped_line(p, line, was_cut);
+		return skipped_line(p, line, was_cut, lost);
 	case HTTP_AT_BODY:
 	case HTTP_SKIP_BODY:
 		break;

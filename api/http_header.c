@@ -47,14 +47,22 @@ static struct text uri_path(struct text uri)
 	return text(slash, uri.len - (size_t)(slash - uri.at));
 }
 
-int http_request_line(struct http_parser *p, struct text line, bool *is_http, struct err *e)
+bool http_looks_like_request(struct text line)
+{
+	struct text rest = line;
+	struct text method = text_split(&rest, ' ');
+
+	text_split(&rest, ' ');
+	return !memchr(method.at, ':', method.len) && text_starts(rest, "HTTP/");
+}
+
+int http_request_line(struct http_parser *p, struct text line, struct err *e)
 {
 	struct text rest = line;
 	struct text method = text_split(&rest, ' ');
 	struct text uri = text_split(&rest, ' ');
 	struct text path = uri_path(uri);
 
-	*is_http = text_starts(rest, "HTTP/");
 	/* The shortest line has two blanks: after the method and after the URI. */
 	if (method.len + uri.len + 2 > line.len)
 		return err_set(e, -EINVAL, "Invalid request.");

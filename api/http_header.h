@@ -10,11 +10,13 @@
 #include "api/http.h"
 
 /*
- * Method and path into `p`. -EINVAL with the reason; *is_http then tells whether the
- * line has the shape of a request line, so that headers are to be expected after it.
+ * Whether a line is a request line, be it a bad one ("X Y HTTP/Z"), so that headers are
+ * to be expected after it. No header is: their names have no blanks.
  */
-MUST_CHECK int http_request_line(struct http_parser *p, struct text line, bool *is_http,
-				 struct err *e);
+bool http_looks_like_request(struct text line);
+
+/* Method and path into `p`. -EINVAL with the reason. */
+MUST_CHECK int http_request_line(struct http_parser *p, struct text line, struct err *e);
 
 /* What the server heeds of a header, into `p`; others are ignored. -EINVAL with the reason. */
 MUST_CHECK int http_header(struct http_parser *p, struct text line, struct err *e);

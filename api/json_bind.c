@@ -63,11 +63,20 @@ static struct text raw_value(const struct json_object *v)
 	return text(v->doc->text.at + v->at, end - v->at);
 }
 
+/* To serde_json a number of which 64 bits are not enough is floating point, too. */
 static bool is_integer(struct text number)
 {
-	for (size_t i = 0; i < number.len; i++)
-		if (memchr(".eE", number.at[i], 3))
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < number.len; i++) {
+		unsigned digit = (unsigned)(unsigned char)number.at[i] - '0';
+
+		if (i == 0 && number.at[i] == '-')
+			continue;
+		if (digit > 9 || v > (UINT64_MAX - digit) / 10)
 			return false;
+		v = v * 10 + digit;
+	}
 	return true;
 }
 

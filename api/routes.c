@@ -10,88 +10,125 @@
 /* How much of a client's path an error message repeats. */
 #define ECHO_MAX 256
 
-/* First and second token of a path; NULL: any. */
-struct pattern {
-	enum http_method method;
-	const char *first, *second;
-};
+/* A path begins with these tokens. */
+#define TOKENS_MAX 3
 
 enum content {
 	EMPTY, /* no body, `kind` is the action */
 	JSON, /* `body` is what it says and makes the action */
+	ABSENT, /* a body is not looked at; `kind` refuses, and `what` is not there */
 };
 
 struct route {
-	struct pattern at;
+	enum http_method method;
+	const char *tokens[TOKENS_MAX];
 	enum content content;
 	enum action_kind kind;
 	enum json_body body;
 	bool has_id; /* the second token is the id of a drive or interface */
+	bool body_optional; /* of a PATCH */
+	const char *what;
 };
 
+/* The first row that matches counts: longer paths before those that they begin with. */
 static const struct route routes[] = {
-	{ { HTTP_GET, "", NULL }, EMPTY, .kind = ACTION_GET_INSTANCE },
-	{ { HTTP_GET, "version", NULL }, EMPTY, .kind = ACTION_GET_VERSION },
-	{ { HTTP_GET, "machine-config", NULL }, EMPTY, .kind = ACTION_GET_MACHINE_CONFIG },
-	{ { HTTP_GET, "vm", "config" }, EMPTY, .kind = ACTION_GET_VM_CONFIG },
-	{ { HTTP_PUT, "machine-config", NULL }, JSON, .body = JSON_MACHINE_CONFIG },
-	{ { HTTP_PATCH, "machine-config", NULL }, JSON, .body = JSON_MACHINE_CONFIG_PATCH },
-	{ { HTTP_PUT, "boot-source", NULL }, JSON, .body = JSON_BOOT_SOURCE },
-	{ { HTTP_PUT, "drives", NULL }, JSON, .body = JSON_DRIVE, .has_id = true },
-	{ { HTTP_PATCH, "drives", NULL }, JSON, .body = JSON_DRIVE_PATCH, .has_id = true },
-	{ { HTTP_DELETE, "drives", NULL }, EMPTY, .kind = ACTION_DELETE_DEVICE, .has_id = true },
-	{ { HTTP_PUT, "network-interfaces", NULL }, JSON, .body = JSON_NET, .has_id = true },
-	{ { HTTP_PATCH, "network-interfaces", NULL },
-	  JSON,
-	  .body = JSON_NET_PATCH,
-	  .has_id = true },
-	{ { HTTP_DELETE, "network-interfaces", NULL },
+	{ HTTP_GET, { "" }, EMPTY, .kind = ACTION_GET_INSTANCE },
+	{ HTTP_GET, { "version" }, EMPTY, .kind = ACTION_GET_VERSION },
+	{ HTTP_GET, { "machine-config" }, EMPTY, .kind = ACTION_GET_MACHINE_CONFIG },
+	{ HTTP_GET, { "vm", "config" }, EMPTY, .kind = ACTION_GET_VM_CONFIG },
+	{ HTTP_PUT, { "machine-config" }, JSON, .body = JSON_MACHINE_CONFIG },
+	{ HTTP_PATCH, { "machine-config" }, JSON, .body = JSON_MACHINE_CONFIG_PATCH },
+	{ HTTP_PUT, { "boot-source" }, JSON, .body = JSON_BOOT_SOURCE },
+	{ HTTP_PUT, { "drives" }, JSON, .body = JSON_DRIVE, .has_id = true },
+	{ HTTP_PATCH, { "drives" }, JSON, .body = JSON_DRIVE_PATCH, .has_id = true },
+	{ HTTP_DELETE, { "drives" }, EMPTY, .kind = ACTION_DELETE_DEVICE, .has_id = true },
+	{ HTTP_PUT, { "network-interfaces" }, JSON, .body = JSON_NET, .has_id = true },
+	{ HTTP_PATCH, { "network-interfaces" }, JSON, .body = JSON_NET_PATCH, .has_id = true },
+	{ HTTP_DELETE,
+	  { "network-interfaces" },
 	  EMPTY,
 	  .kind = ACTION_DELETE_DEVICE,
 	  .has_id = true },
-	{ { HTTP_PUT, "actions", NULL }, JSON, .body = JSON_ACTION },
-	{ { HTTP_PATCH, "vm", NULL }, JSON, .body = JSON_VM_STATE },
+	{ HTTP_PUT, { "actions" }, JSON, .body = JSON_ACTION },
+	{ HTTP_PATCH, { "vm" }, JSON, .body = JSON_VM_STATE },
+
+	/* What comes with issues of its own. */
+	{ HTTP_PUT, { "logger" }, ABSENT, ACTION_ABSENT_PRE, .what = "logger" },
+	{ HTTP_PUT, { "metrics" }, ABSENT, ACTION_ABSENT_PRE, .what = "metrics file" },
+	{ HTTP_PUT, { "serial" }, ABSENT, ACTION_ABSENT_PRE, .what = "serial port by API" },
+
+/* What Firecracker has and Xenolith, by design, has not. */
+#define BALLOON .what = "balloon device"
+	{ HTTP_GET, { "balloon", "statistics" }, ABSENT, ACTION_ABSENT_POST, BALLOON },
+	{ HTTP_PATCH, { "balloon", "statistics" }, ABSENT, ACTION_ABSENT_POST, BALLOON },
+	{ HTTP_GET, { "balloon", "hinting", "status" }, ABSENT, ACTION_ABSENT_POST, BALLOON },
+	{ HTTP_PATCH,
+	  { "balloon", "hinting", "start" },
+	  ABSENT,
+	  ACTION_ABSENT_POST,
+	  .body_optional = true,
+	  BALLOON },
+	{ HTTP_PATCH,
+	  { "balloon", "hinting", "stop" },
+	  ABSENT,
+	  ACTION_ABSENT_POST,
+	  .body_optional = true,
+	  BALLOON },
+	{ HTTP_GET, { "balloon" }, ABSENT, ACTION_ABSENT, BALLOON },
+	{ HTTP_PUT, { "balloon" }, ABSENT, ACTION_ABSENT_PRE, BALLOON },
+	{ HTTP_PATCH, { "balloon" }, ABSENT, ACTION_ABSENT_POST, BALLOON },
+#define MEMORY .what = "memory that can be plugged in"
+	{ HTTP_GET, { "hotplug", "memory" }, ABSENT, ACTION_ABSENT_POST, MEMORY },
+	{ HTTP_PUT, { "hotplug", "memory" }, ABSENT, ACTION_ABSENT_PRE, MEMORY },
+	{ HTTP_PATCH, { "hotplug", "memory" }, ABSENT, ACTION_ABSENT_POST, MEMORY },
+#define MMDS .what = "metadata service (MMDS)"
+	{ HTTP_PUT, { "mmds", "config" }, ABSENT, ACTION_ABSENT_PRE, MMDS },
+	{ HTTP_GET, { "mmds" }, ABSENT, ACTION_ABSENT, MMDS },
+	{ HTTP_PUT, { "mmds" }, ABSENT, ACTION_ABSENT, MMDS },
+	{ HTTP_PATCH, { "mmds" }, ABSENT, ACTION_ABSENT, MMDS },
+#define PMEM .has_id = true, .what = "pmem devices"
+	{ HTTP_PUT, { "pmem" }, ABSENT, ACTION_ABSENT_DEVICE, PMEM },
+	{ HTTP_PATCH, { "pmem" }, ABSENT, ACTION_ABSENT_POST, PMEM },
+	{ HTTP_DELETE, { "pmem" }, ABSENT, ACTION_DELETE_DEVICE, PMEM },
+#define SNAPSHOTS .what = "snapshots"
+	{ HTTP_PUT, { "snapshot", "create" }, ABSENT, ACTION_ABSENT_POST, SNAPSHOTS },
+	{ HTTP_PUT, { "snapshot", "load" }, ABSENT, ACTION_ABSENT_PRE, SNAPSHOTS },
+	{ HTTP_PUT, { "cpu-config" }, ABSENT, ACTION_ABSENT_PRE, .what = "CPU templates" },
+	{ HTTP_PUT, { "entropy" }, ABSENT, ACTION_ABSENT_PRE, .what = "entropy device" },
+	{ HTTP_PUT, { "vsock" }, ABSENT, ACTION_ABSENT_PRE, .what = "vsock device" },
 };
 
-/* What Firecracker serves and this version does not. */
-static const struct pattern unserved[] = {
-	{ HTTP_PUT, "pmem", NULL },	   { HTTP_PATCH, "pmem", NULL },
-	{ HTTP_DELETE, "pmem", NULL },	   { HTTP_GET, "balloon", NULL },
-	{ HTTP_PUT, "balloon", NULL },	   { HTTP_PATCH, "balloon", NULL },
-	{ HTTP_GET, "mmds", NULL },	   { HTTP_PUT, "mmds", NULL },
-	{ HTTP_PATCH, "mmds", NULL },	   { HTTP_GET, "hotplug", "memory" },
-	{ HTTP_PUT, "hotplug", "memory" }, { HTTP_PATCH, "hotplug", "memory" },
-	{ HTTP_PUT, "snapshot", NULL },	   { HTTP_PUT, "cpu-config", NULL },
-	{ HTTP_PUT, "entropy", NULL },	   { HTTP_PUT, "logger", NULL },
-	{ HTTP_PUT, "metrics", NULL },	   { HTTP_PUT, "serial", NULL },
-	{ HTTP_PUT, "vsock", NULL },
+/* A request's path, taken apart. */
+struct path {
+	struct text tokens[TOKENS_MAX]; /* those that are not there are empty */
 };
 
-static bool matches(const struct pattern *p, enum http_method method, struct text first,
-		    struct text second)
+static struct path split_path(struct text rest)
 {
-	return p->method == method && text_is(first, p->first) &&
-	       (!p->second || text_is(second, p->second));
+	struct path p;
+
+	while (text_starts(rest, "/"))
+		rest = text(rest.at + 1, rest.len - 1);
+	for (unsigned i = 0; i < TOKENS_MAX; i++)
+		p.tokens[i] = text_split(&rest, '/');
+	return p;
 }
 
-static const struct route *find_route(enum http_method method, struct text first,
-				      struct text second)
+static const struct route *find_route(enum http_method method, const struct path *p)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
-		if (matches(&routes[i].at, method, first, second))
-			return &routes[i];
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		const struct route *r = &routes[i];
+		bool match = r->method == method;
+
+		for (unsigned t = 0; match && t < TOKENS_MAX && r->tokens[t]; t++)
+			match = text_is(p->tokens[t], r->tokens[t]);
+		if (match)
+			return r;
+	}
 	return NULL;
 }
 
-static bool is_unserved(enum http_method method, struct text first, struct text second)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(unserved); i++)
-		if (matches(&unserved[i], method, first, second))
-			return true;
-	return false;
-}
-
-/* Which methods have a body is checked before the path is: NULL when all is well. */
+/* Which methods have a body matters before the path does: NULL when all is well. */
 static const char *body_fault(enum http_method method, bool has_body)
 {
 	switch (method) {
@@ -105,21 +142,6 @@ static const char *body_fault(enum http_method method, bool has_body)
 		return has_body ? "Empty Delete request." : NULL;
 	}
 	return NULL;
-}
-
-/* Nothing is at this path for this method. */
-static int no_route(enum http_method method, struct text first, struct text second,
-		    struct err *e)
-{
-	const char *name = http_method_name(method);
-
-	first = text_cut(first, ECHO_MAX);
-	if (is_unserved(method, first, second))
-		return err_set(e, -EINVAL,
-			       "%s /%.*s is not served by this version of Xenolith.", name,
-			       TEXT_ARGS(first));
-	return err_set(e, -EINVAL, "Invalid request method and/or path: %s %.*s.", name,
-		       TEXT_ARGS(first));
 }
 
 /* The id in the path is that in the body. */
@@ -154,26 +176,34 @@ static int make_action(const struct route *r, struct text id, struct text body,
 	}
 	memset(out, 0, sizeof(*out));
 	out->kind = r->kind;
+	out->u.absent = r->what;
 	return 0;
 }
 
 int route_request(const struct http_item *request, struct action *out, struct err *e)
 {
 	enum http_method method = request->method;
-	struct text rest = request->path;
-	const struct route *r;
-	struct text first, second;
+	struct path p = split_path(request->path);
+	const struct route *r = find_route(method, &p);
 	const char *fault = body_fault(method, request->body.len > 0);
+	struct text first = text_cut(p.tokens[0], ECHO_MAX);
 
-	while (text_starts(rest, "/"))
-		rest = text(rest.at + 1, rest.len - 1);
-	first = text_split(&rest, '/');
-	second = text_split(&rest, '/');
-	r = find_route(method, first, second);
-	/* A part of Firecracker's API takes PATCH without a body; it is not served anyway. */
-	if (fault && (r || !is_unserved(method, first, second)))
+	if (fault && !(r && r->body_optional))
 		return err_set(e, -EINVAL, "%s", fault);
 	if (!r)
-		return no_route(method, first, second, e);
-	return make_action(r, second, request->body, out, e);
+		return err_set(e, -EINVAL, "Invalid request method and/or path: %s %.*s.",
+			       http_method_name(method), TEXT_ARGS(first));
+	return make_action(r, p.tokens[1], request->body, out, e);
+}
+
+bool route_at(size_t i, struct route_info *out)
+{
+	const struct route *r = &routes[i];
+
+	if (i >= ARRAY_SIZE(routes))
+		return false;
+	*out = (struct route_info){ .method = r->method, .has_id = r->has_id };
+	for (unsigned t = 0; t < TOKENS_MAX; t++)
+		out->tokens[t] = r->tokens[t];
+	return true;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a request asks for: the table of methods and paths. The first token of a path
- * decides (the first two for /vm/config and /hotplug/memory), the second is the id of
- * a drive or interface; what comes after it is not looked at, as in Firecracker.
+ * What a request asks for: the table of methods and paths. As many tokens of a path count
+ * as the table has (mostly the first); the second may be the id of a drive or interface;
+ * what comes after them is not looked at, as in Firecracker. The table has all of
+ * Firecracker's paths: actions of those that Xenolith does not serve are refusals.
  *
  * Input from clients: method, path and body.
  */
@@ -18,5 +19,15 @@
  */
 MUST_CHECK int route_request(const struct http_item *request, struct action *out,
 			     struct err *e);
+
+/* A row of the table. */
+struct route_info {
+	enum http_method method;
+	const char *tokens[3]; /* of the path; NULL after the last one */
+	bool has_id; /* an id follows the first token */
+};
+
+/* The i-th row; false when there is none. For the test that compares it with openapi.yaml. */
+bool route_at(size_t i, struct route_info *out);
 
 #endif

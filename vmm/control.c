@@ -181,6 +181,14 @@ static int resume_vm(struct vm *vm, const struct action *a, struct reply *r, str
 	return vm_resume(vm, e);
 }
 
+static int absent(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	(void)vm;
+	(void)r;
+	return err_set(e, -EOPNOTSUPP, "Not supported: Xenolith has no %s, by design.",
+		       a->u.absent);
+}
+
 static const struct control {
 	unsigned states; /* in which it is allowed */
 	control_handler handle;
@@ -202,12 +210,17 @@ static const struct control {
 	[ACTION_FLUSH_METRICS] = { POST, flush_metrics },
 	[ACTION_PAUSE] = { POST, pause_vm },
 	[ACTION_RESUME] = { POST, resume_vm },
+	[ACTION_ABSENT] = { ANY, absent },
+	[ACTION_ABSENT_PRE] = { PRE, absent },
+	[ACTION_ABSENT_POST] = { POST, absent },
+	[ACTION_ABSENT_DEVICE] = { PRE, absent },
 };
 
 /* What is said to those that come in another state, unless it is what all are told. */
 static const char *const refusals[ACTION_KINDS] = {
 	[ACTION_PUT_DRIVE] = NO_HOTPLUG,
 	[ACTION_PUT_NET] = NO_HOTPLUG,
+	[ACTION_ABSENT_DEVICE] = NO_HOTPLUG,
 };
 
 void control_apply(void *ctx, const struct action *a, struct reply *r)

@@ -63,6 +63,15 @@ static int set_body_max(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+/* What the original's launcher measured before it started us: taken, and not used. */
+static int check_number(struct options *o, const char *value, struct err *e)
+{
+	(void)o;
+	if (!*value || value[strspn(value, "0123456789")])
+		return err_set(e, -EINVAL, "Invalid number of microseconds '%s'", value);
+	return 0;
+}
+
 static const struct flag {
 	const char *name;
 	const char *value; /* what to call it in the help; NULL: the flag stands alone */
@@ -89,9 +98,35 @@ static const struct flag {
 	{ "--level", "LEVEL", set_level, 0, "Off, Error, Warn, Info or Debug [Info]" },
 	{ "--http-api-max-payload-size", "BYTES", set_body_max, 0,
 	  "longest request body accepted [51200]" },
+	{ "--no-seccomp", NULL, NULL, offsetof(struct options, no_seccomp),
+	  "accepted; there is no system call filter yet" },
+	{ "--start-time-us", "N", check_number, 0, "accepted from a launcher, not used" },
+	{ "--start-time-cpu-us", "N", check_number, 0, "likewise" },
+	{ "--parent-cpu-time-us", "N", check_number, 0, "likewise" },
 	{ "--version", NULL, NULL, offsetof(struct options, version), "print the version" },
-	{ "--help", NULL, NULL, offsetof(struct options, help), "print this" },
+	{ "--help", NULL, NULL, offsetof(struct options, help), "print this (-h)" },
 };
+
+/* Firecracker's flags for what Xenolith does not have. */
+static const struct {
+	const char *name, *why;
+} refused[] = {
+	{ "--seccomp-filter", "the system call filter is Xenolith's own" },
+	{ "--metadata", "there is no metadata service (MMDS)" },
+	{ "--mmds-size-limit", "there is no metadata service (MMDS)" },
+	{ "--enable-pci", "devices are virtio-mmio, there is no PCI" },
+	{ "--describe-snapshot", "there are no snapshots" },
+	{ "--snapshot-version", "there are no snapshots" },
+};
+
+static int unknown_flag(const char *name, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+		if (strcmp(refused[i].name, name) == 0)
+			return err_set(e, -EOPNOTSUPP, "The argument '%s' is not supported: %s",
+				       name, refused[i].why);
+	return err_set(e, -EINVAL, "Found argument '%s' which wasn't expected", name);
+}
 
 static const struct flag *find_flag(const char *name)
 {
@@ -109,14 +144,13 @@ static int parse_one(struct options *o, int argc, char *const *argv, int *i, uns
 	const char *value = NULL;
 
 	if (!f)
-		return err_set(e, -EINVAL, "Found argument '%s' which wasn't expected",
-			       argv[*i]);
+		return unknown_flag(argv[*i], e);
 	if (*seen & 1u << (f - flags))
 		return err_set(e, -EINVAL, "The argument '%s' was provided more than once",
 			       f->name);
 	*seen |= 1u << (f - flags);
 	if (f->value) {
-		if (*i + 1 >= argc)
+		if (*i + 1 >= argc || strncmp(argv[*i + 1], "--", 2) == 0)
 			return err_set(
 				e, -EINVAL,
 				"The argument '%s' requires a value, but none was supplied",
@@ -133,6 +167,18 @@ static int parse_one(struct options *o, int argc, char *const *argv, int *i, uns
 	return 0;
 }
 
+/* These win over whatever else there is, mistakes included; --help over --version. */
+static bool wants_text(struct options *o, int argc, char *const *argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			o->help = true;
+		if (strcmp(argv[i], "--version") == 0)
+			o->version = true;
+	}
+	return o->help || o->version;
+}
+
 int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
 {
 	unsigned seen = 0;
@@ -142,6 +188,8 @@ int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
 			       .id = OPTIONS_ID_DEFAULT,
 			       .level = LOG_INFO,
 			       .body_max = API_BODY_MAX_DEFAULT };
+	if (wants_text(o, argc, argv))
+		return 0;
 	for (int i = 1; i < argc && rc == 0;)
 		rc = parse_one(o, argc, argv, &i, &seen, e);
 	if (rc == 0 && o->no_api && !o->config_file)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command line, in Firecracker's style: `--flag value`; `--flag=value`, unknown and
- * repeated flags are refused. Also the text of --help.
+ * repeated flags are refused, and those of its flags that mean nothing here. Also the text
+ * of --help.
  */
 #ifndef VMM_OPTIONS_H
 #define VMM_OPTIONS_H
@@ -27,7 +28,8 @@ struct options {
 	bool no_api;
 	bool boot_timer;
 	bool plain_boot_args; /* add nothing to the client's boot arguments */
-	bool help, version;
+	bool no_seccomp; /* nothing to switch off yet */
+	bool help, version; /* nothing else is set */
 };
 
 /* 0, or -EINVAL with a reason. */

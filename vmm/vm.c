@@ -91,8 +91,8 @@ static void on_booted(void *ctx)
 
 static int shape(struct vm *vm, struct err *e)
 {
-	struct hv_shape s = { .vcpus = vm->config.machine.vcpu_count,
-			      .ram = vm->config.machine.mem_size_mib * MIB };
+	uint64_t mib = vm->config.machine.mem_size_mib;
+	struct hv_shape s = { .vcpus = vm->config.machine.vcpu_count, .ram = mib * MIB };
 	struct hv_range ranges[BUS_RANGES_MAX + 1];
 	unsigned n = 0;
 	int rc;
@@ -110,6 +110,10 @@ static int shape(struct vm *vm, struct err *e)
 					 .first = LAYOUT_VIRTIO,
 					 .last = LAYOUT_VIRTIO - 1 +
 						 LAYOUT_VIRTIO_MAX * LAYOUT_VIRTIO_WINDOW };
+	/* A client may ask for any number of MiB; that of bytes may not exist. */
+	if (mib > UINT64_MAX / MIB)
+		return err_set(e, -ENOMEM, "the host has not enough free memory for %llu MiB",
+			       (unsigned long long)mib);
 	vm->loaded = false;
 	/* Mapped memory would keep the domain that goes now. */
 	gmem_fini(&vm->gmem);

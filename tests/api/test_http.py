@@ -84,6 +84,18 @@ def test_request_lines_that_are_bad(vm, http, line, message):
     assert works(http)
 
 
+def test_a_refused_head_need_not_be_finished(http):
+    """Clients that write a line and wait: the next request is understood."""
+    for line, message in (("POST / HTTP/1.1", "Invalid HTTP Method: Unsupported HTTP method."),
+                          ("GET / HTTP/2.0", "Invalid HTTP Version: Unsupported HTTP version.")):
+        http.send(line.encode() + b"\r\n")
+        assert parse_error(http.response()) == message
+        assert works(http)
+    http.send(b"GET / HTTP/1.1\r\nno colon\r\n")
+    assert "incorrectly formatted" in parse_error(http.response())
+    assert works(http)
+
+
 @pytest.mark.parametrize("query", ["/version?x=1", "/?a", "/machine-config?"])
 def test_query_strings_are_part_of_the_path(http, query):
     assert http.request("GET", query).fault.startswith("Invalid request method and/or path")

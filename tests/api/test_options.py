@@ -37,15 +37,17 @@ def test_help_names_every_flag(xenolith):
 
 
 @pytest.mark.parametrize("args", [
-    ["--unknown"], ["-h"], ["extra"], ["--"], [""], ["--api-sock"], ["--id"], ["--level"],
+    ["--unknown"], ["-v"], ["extra"], ["--"], [""], ["--api-sock"], ["--id"], ["--level"],
     ["--id=x"], ["--level=Info"], ["--no-api=1"], ["--id", "a", "--id", "a"],
-    ["--boot-timer", "--boot-timer"], ["--version", "--version"], ["--no-api"],
+    ["--boot-timer", "--boot-timer"], ["--no-api"], ["--id", "--boot-timer"],
     ["--id", ""], ["--id", "a_b"], ["--id", "a b"], ["--id", "x" * 65], ["--id", "\u00e9"],
     ["--level", "loud"], ["--level", ""], ["--serial", "tty"], ["--serial", "file:"],
     ["--serial", "unix:"], ["--serial", ""], ["--serial", "stdio:x"],
     ["--http-api-max-payload-size", "x"], ["--http-api-max-payload-size", "-1"],
     ["--http-api-max-payload-size", ""], ["--http-api-max-payload-size", "4294967296"],
-    ["--http-api-max-payload-size", "1k"], ["--version", "x"]],
+    ["--http-api-max-payload-size", "1k"], ["--start-time-us", "x"], ["--start-time-us"],
+    ["--start-time-cpu-us", "-1"], ["--parent-cpu-time-us", ""],
+    ["--no-seccomp", "--no-seccomp"]],
     ids=lambda a: " ".join(a)[:40] or "empty")
 def test_bad_arguments(xenolith, args):
     vm = xenolith(*args, api=False)
@@ -56,6 +58,63 @@ def test_bad_arguments(xenolith, args):
     # It names what it did not like.
     word = args[0].split("=")[0] or "''"
     assert word in vm.log() or args[-1] in vm.log()
+
+
+# Flags of Firecracker for what is not there: said with the reason.
+REFUSED = {"--seccomp-filter": "filter", "--metadata": "MMDS", "--mmds-size-limit": "MMDS",
+           "--enable-pci": "PCI", "--describe-snapshot": "snapshots",
+           "--snapshot-version": "snapshots"}
+
+
+@pytest.mark.parametrize("flag", REFUSED)
+def test_flags_for_what_is_not_there(xenolith, flag):
+    for args in ([flag], [flag, "x"], ["--id", "a", flag]):
+        vm = xenolith(*args, api=False)
+        assert vm.wait() == 153
+        line = vm.log().splitlines()[0]
+        assert line.startswith(f"error: The argument '{flag}' is not supported: ")
+        assert REFUSED[flag] in line
+
+
+def test_every_flag_of_the_original_has_an_answer(xenolith):
+    """Taken, or refused with a reason: none is unknown."""
+    text = xenolith("--help", api=False)
+    text.wait()
+    known = set(re.findall(r"^ +(--[a-z-]+)", text.stdout().decode(), re.M)) | set(REFUSED)
+    assert set("--" + flag for flag in (
+        "api-sock id config-file no-api metadata boot-timer log-path level "
+        "seccomp-filter no-seccomp http-api-max-payload-size "
+        "mmds-size-limit enable-pci start-time-us start-time-cpu-us parent-cpu-time-us "
+        "describe-snapshot snapshot-version version help").split()) <= known
+
+
+def test_what_a_launcher_adds_is_accepted(xenolith):
+    vm = xenolith("--id", "a", "--start-time-us", "1700000000000000", "--start-time-cpu-us",
+                  "12", "--parent-cpu-time-us", "0", "--no-seccomp")
+    assert vm.get("/").json["id"] == "a"
+
+
+@pytest.mark.parametrize("args", [["--version", "x"], ["--version", "--version"],
+                                  ["--id", "a_b", "--version"]], ids=" ".join)
+def test_version_wins_over_mistakes(xenolith, args):
+    out = xenolith(*args, api=False)
+    assert out.wait() == 0
+    assert out.stdout().startswith(b"Xenolith v")
+
+
+@pytest.mark.parametrize("args", [["-h"], ["--version", "--help"], ["--id", "-h"]], ids=" ".join)
+def test_help_wins_over_everything(xenolith, args):
+    out = xenolith(*args, api=False)
+    assert out.wait() == 0
+    assert b"usage: xenolith" in out.stdout()
+
+
+def test_the_version_can_be_parsed(xenolith):
+    """As kata does it: the second word of the first line, without its v."""
+    out = xenolith("--version", api=False)
+    assert out.wait() == 0
+    word = out.stdout().decode().split("\n")[0].split(" ")[1]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", word.removeprefix("v"))
 
 
 def test_bad_arguments_leave_no_socket(xenolith):

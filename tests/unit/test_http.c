@@ -157,6 +157,14 @@ static const struct http_case cases[] = {
 	  "POST / HTTP/1.1\r\nbad\r\n" A1000 A1000 "\r\nContent-Length: 18\r\n\r\n"
 	  "GET / HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
 	  "400 Invalid HTTP Method: Unsupported HTTP method.\nGET </b> <>\n" },
+	{ "the next request, without an end of the refused head",
+	  "POST / HTTP/1.1\r\nGET / HTTP/2.0\r\nContent-Length: 9\r\nGET /b HTTP/1.1\r\n\r\n",
+	  "400 Invalid HTTP Method: Unsupported HTTP method.\n"
+	  "400 Invalid HTTP Version: Unsupported HTTP version.\nGET </b> <>\n" },
+	{ "a header that ends like a request line",
+	  "GET / HTTP/1.1\r\nbad\r\nA: b HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+	  "400 Invalid header. Reason: Header is incorrectly formatted. Key: bad\n"
+	  "GET </b> <>\n" },
 	{ "one error a head", "GET / HTTP/1.1\r\na\r\nb\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
 	  "400 Invalid header. Reason: Header is incorrectly formatted. Key: a\n"
 	  "GET </b> <>\n" },

@@ -252,7 +252,7 @@ static void put_machine_refuses(void **state)
 		{ "{\"vcpu_count\":{}}",
 		  D "invalid type: map, expected u8 at line 1 column 15." },
 		{ "{\"mem_size_mib\":18446744073709551616}",
-		  D "invalid value: integer `18446744073709551616`, expected usize "
+		  D "invalid type: floating point `18446744073709551616`, expected usize "
 		    "at line 1 column 36." },
 		{ "{\"smt\":1}",
 		  D "invalid type: integer `1`, expected a boolean at line 1 column 8." },

@@ -17,7 +17,7 @@ static int check_machine(const struct machine_config *m, struct err *e)
 	if (m->track_dirty_pages)
 		return err_set(e, -EINVAL,
 			       "Dirty page tracking (track_dirty_pages) is not supported.");
-	if (m->mem_size_mib == 0 || m->mem_size_mib > UINT64_MAX / MIB)
+	if (m->mem_size_mib == 0)
 		return err_set(e, -EINVAL,
 			       "The memory size (MiB) is either 0, or not a multiple of "
 			       "the configured page size.");
