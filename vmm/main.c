@@ -15,6 +15,7 @@
 #include "devices/console.h"
 #include "vmm/control.h"
 #include "vmm/hv/launch.h"
+#include "vmm/instance.h"
 #include "vmm/lib/log.h"
 #include "vmm/options.h"
 #include "vmm/term.h"
@@ -25,6 +26,7 @@
 
 struct program {
 	struct options options;
+	struct instance_dir instance;
 	struct term term;
 	int api_fd; /* -1: no API */
 	int serial_in, serial_out; /* -1: none */
@@ -109,11 +111,17 @@ static int open_serial(struct program *p, struct err *e)
 
 static int open_paths(struct program *p, struct err *e)
 {
-	int rc = log_open(p->options.log_path);
+	int no_dir = instance_create(&p->instance, &p->options, e);
+	int rc;
 
+	if (no_dir < 0 && instance_needed(&p->options))
+		return no_dir;
+	rc = log_open(p->options.log_path);
 	if (rc < 0)
 		return err_set(e, rc, "log file %s: %s", p->options.log_path, strerror(-rc));
 	log_set_level(p->options.level);
+	if (no_dir < 0)
+		log_warn("xenolith", "%s", e->text);
 	if (!p->options.no_api) {
 		p->api_fd = api_listen(p->options.api_sock, e);
 		if (p->api_fd < 0)
@@ -130,6 +138,7 @@ static void clean_up(const struct program *p)
 		unlink(p->options.api_sock);
 	if (p->console_fd >= 0)
 		unlink(p->options.serial_path);
+	instance_remove(&p->instance);
 }
 
 /* ---- the monitor ---- */
@@ -279,6 +288,9 @@ int main(int argc, char **argv)
 	clean_up(&p);
 	if (status < 0) {
 		log_error("xenolith", "%s", e.text);
+		/* A log that has just been removed tells nobody. */
+		if (p.options.run_log)
+			fprintf(stderr, "error: %s\n", e.text);
 		return EXIT_HOST_ERROR;
 	}
 	return status;

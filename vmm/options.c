@@ -8,6 +8,7 @@
 
 #include "api/server.h"
 #include "vmm/lib/config.h"
+#include "vmm/lib/rundir.h"
 
 /* Check a flag's value and remember it. */
 typedef int (*flag_handler)(struct options *o, const char *value, struct err *e);
@@ -36,16 +37,21 @@ static int set_serial(struct options *o, const char *value, struct err *e)
 		o->serial = SERIAL_STDIO;
 	else if (strcmp(value, "none") == 0)
 		o->serial = SERIAL_NONE;
+	else if (strcmp(value, "socket") == 0)
+		o->serial = SERIAL_SOCKET;
 	else if (strncmp(value, "file:", 5) == 0)
 		o->serial = SERIAL_FILE;
 	else if (strncmp(value, "unix:", 5) == 0)
 		o->serial = SERIAL_SOCKET;
 	else
 		return err_set(e, -EINVAL,
-			       "Invalid --serial '%s': stdio, none, file:PATH or unix:PATH",
+			       "Invalid --serial '%s': stdio, none, socket, file:PATH or "
+			       "unix:PATH",
 			       value);
+	if (!strchr(value, ':'))
+		return 0;
 	o->serial_path = value + 5;
-	if ((o->serial == SERIAL_FILE || o->serial == SERIAL_SOCKET) && !*o->serial_path)
+	if (!*o->serial_path)
 		return err_set(e, -EINVAL, "Invalid --serial '%s': the path is missing", value);
 	return 0;
 }
@@ -80,7 +86,7 @@ static const struct flag {
 	const char *help;
 } flags[] = {
 	{ "--api-sock", "PATH", NULL, offsetof(struct options, api_sock),
-	  "Unix socket of the API [" OPTIONS_API_SOCK_DEFAULT "]" },
+	  "Unix socket of the API [" RUNDIR_API " in the run directory]" },
 	{ "--id", "ID", set_id, 0,
 	  "name of this instance: letters, digits, '-' [" OPTIONS_ID_DEFAULT "]" },
 	{ "--config-file", "FILE", NULL, offsetof(struct options, config_file),
@@ -88,7 +94,11 @@ static const struct flag {
 	{ "--no-api", NULL, NULL, offsetof(struct options, no_api),
 	  "serve no API; needs --config-file" },
 	{ "--serial", "WHERE", set_serial, 0,
-	  "the guest's serial port: stdio, none, file:PATH, unix:PATH [stdio]" },
+	  "serial port: stdio, none, socket, file:PATH, unix:PATH [stdio]" },
+	{ "--run-dir", "DIR", NULL, offsetof(struct options, run_dir),
+	  "where the run directories are [$" RUNDIR_BASE_ENV " or " RUNDIR_BASE_DEFAULT "]" },
+	{ "--run-log", NULL, NULL, offsetof(struct options, run_log),
+	  "log to the file " RUNDIR_LOG " in the run directory" },
 	{ "--boot-timer", NULL, NULL, offsetof(struct options, boot_timer),
 	  "log when the guest writes 123 to address 0xc0000000" },
 	{ "--plain-boot-args", NULL, NULL, offsetof(struct options, plain_boot_args),
@@ -184,8 +194,7 @@ int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
 	unsigned seen = 0;
 	int rc = 0;
 
-	*o = (struct options){ .api_sock = OPTIONS_API_SOCK_DEFAULT,
-			       .id = OPTIONS_ID_DEFAULT,
+	*o = (struct options){ .id = OPTIONS_ID_DEFAULT,
 			       .level = LOG_INFO,
 			       .body_max = API_BODY_MAX_DEFAULT };
 	if (wants_text(o, argc, argv))
@@ -194,6 +203,8 @@ int options_parse(struct options *o, int argc, char *const *argv, struct err *e)
 		rc = parse_one(o, argc, argv, &i, &seen, e);
 	if (rc == 0 && o->no_api && !o->config_file)
 		return err_set(e, -EINVAL, "The argument '--no-api' requires '--config-file'");
+	if (rc == 0 && o->run_log && o->log_path)
+		return err_set(e, -EINVAL, "The argument '--run-log' excludes '--log-path'");
 	return rc;
 }
 

@@ -10,22 +10,23 @@
 #include "vmm/lib/err.h"
 #include "vmm/lib/log.h"
 
-#define OPTIONS_API_SOCK_DEFAULT "/run/xenolith.socket"
 #define OPTIONS_ID_DEFAULT "anonymous-instance"
 
 enum serial_kind { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE, SERIAL_SOCKET };
 
 struct options {
 	/* Strings are borrowed from argv. */
-	const char *api_sock;
+	const char *run_dir; /* NULL: the default */
+	const char *api_sock; /* NULL: in the instance's run directory */
 	const char *id;
 	const char *config_file; /* NULL: none */
 	const char *log_path; /* NULL: standard error */
 	enum log_level level;
 	enum serial_kind serial;
-	const char *serial_path; /* SERIAL_FILE, SERIAL_SOCKET */
+	const char *serial_path; /* SERIAL_FILE, SERIAL_SOCKET; NULL: in the run directory */
 	size_t body_max;
 	bool no_api;
+	bool run_log; /* log to the run directory */
 	bool boot_timer;
 	bool plain_boot_args; /* add nothing to the client's boot arguments */
 	bool no_seccomp; /* nothing to switch off yet */

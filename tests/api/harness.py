@@ -153,7 +153,9 @@ class Monitor:
         argv = [binary()]
         if api:
             argv += ["--api-sock", self.sock_path]
-        full = {**os.environ, "XENOLITH_FAKE_DUMP": self.dump_path, **(env or {})}
+        self.run_dir = self.path("run")
+        full = {**os.environ, "XENOLITH_FAKE_DUMP": self.dump_path,
+                "XENOLITH_RUN_DIR": self.run_dir, **(env or {})}
         if guest is not None:
             full["XENOLITH_FAKE_GUEST"] = self.write("guest", guest)
         self.stdout_path = self.path("stdout")
@@ -271,6 +273,8 @@ class Monitor:
             assert name not in self.log(), self.log()
         assert session_of(self.process.pid) == []
         assert not os.path.exists(self.sock_path), "the API socket is left"
+        if os.path.isdir(self.run_dir):
+            assert os.listdir(self.run_dir) == [], "the run directory is left"
 
     def kill(self):
         if self.process.poll() is None:

@@ -29,7 +29,7 @@ def test_help_names_every_flag(xenolith):
     assert out.wait() == 0
     text = out.stdout().decode()
     for flag in ("--api-sock", "--id", "--config-file", "--no-api", "--boot-timer", "--log-path",
-                 "--level", "--http-api-max-payload-size", "--serial", "--plain-boot-args",
+                 "--level", "--http-api-max-payload-size", "--serial", "--plain-boot-args", "--run-dir", "--run-log",
                  "--version", "--help"):
         assert len(re.findall(rf"^ +{flag}\b", text, re.M)) == 1, flag
     for line in text.splitlines():
@@ -47,7 +47,8 @@ def test_help_names_every_flag(xenolith):
     ["--http-api-max-payload-size", ""], ["--http-api-max-payload-size", "4294967296"],
     ["--http-api-max-payload-size", "1k"], ["--start-time-us", "x"], ["--start-time-us"],
     ["--start-time-cpu-us", "-1"], ["--parent-cpu-time-us", ""],
-    ["--no-seccomp", "--no-seccomp"]],
+    ["--no-seccomp", "--no-seccomp"],
+    ["--serial", "socket:"], ["--run-log", "--log-path", "x"], ["--run-dir"]],
     ids=lambda a: " ".join(a)[:40] or "empty")
 def test_bad_arguments(xenolith, args):
     vm = xenolith(*args, api=False)

@@ -98,6 +98,16 @@ static void remove_files(int dir_fd)
 	closedir(dir);
 }
 
+void rundir_remove_files(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	remove_files(fd);
+	close(fd);
+}
+
 int rundir_remove(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

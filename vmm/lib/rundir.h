@@ -58,6 +58,9 @@ MUST_CHECK int rundir_lock(int fd);
 /* The process named in the open pid file `fd`, or -1. */
 int rundir_pid(int fd);
 
+/* Remove all but `pid` from the directory at `path`, whose lock the caller has. */
+void rundir_remove_files(const char *path);
+
 /*
  * Remove the directory at `path` and what is in it, `pid` last; nothing is removed in
  * directories below it. 0 or -errno; being gone already is no error.
