@@ -14,6 +14,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "lab" / "lab"
+LIFETIME = 3600  # seconds of a lab, and at most of what runs in it
 
 DEBIAN = "/debian"  # where dom0 has mounted the image of lab/guest/debian.sh
 
@@ -36,7 +37,7 @@ class Lab:
         self.scratch = tempfile.TemporaryDirectory(prefix="xenolith-system.")
 
     def __enter__(self):
-        self.lab("up", "--owner-pid", str(os.getpid()), "--lifetime", "3600", *self.up,
+        self.lab("up", "--owner-pid", str(os.getpid()), "--lifetime", str(LIFETIME), *self.up,
                  timeout=240)
         return self
 
@@ -58,7 +59,7 @@ class Lab:
                         check=check)
         return done.stdout if check else done
 
-    def popen(self, line, timeout=600, **kwargs):
+    def popen(self, line, timeout=LIFETIME, **kwargs):
         return subprocess.Popen([LAB, "run", "--timeout", str(timeout), line], env=self.env,
                                 **kwargs)
 
