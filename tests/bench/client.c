@@ -4,18 +4,23 @@
  * makes the calls of a launch, waits until the guest has said that it is up, and prints
  * a line a figure: `name: value unit`. Runs in the lab's dom0.
  *
- * usage: client MONITOR KERNEL INITRD BOOT_ARGS SETTLE_MS
+ * usage: client MONITOR KERNEL INITRD BOOT_ARGS SETTLE_MS [DISK TAP]
  *
  * SETTLE_MS: pause between the configuration and InstanceStart; 0 makes the calls one
  * right after the other.
+ * DISK, TAP: every call that a launch makes, and some that come after it; the file and the
+ * interface are made here, another interface by the monitor.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -170,35 +175,123 @@ static pid_t only_child(pid_t pid)
 	return (pid_t)strtol(line, NULL, 10);
 }
 
-int main(int argc, char **argv)
+/* ---- disk and network ---- */
+
+static void make_disk(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 || ftruncate(fd, 16 << 20) < 0)
+		fail(path);
+	close(fd);
+}
+
+static void make_tap(const char *name)
+{
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &req) < 0 || ioctl(fd, TUNSETPERSIST, 1) < 0)
+		fail(name);
+	close(fd);
+}
+
+static double put_drive(int api, const char *id, const char *path)
+{
+	char to[64], body[512];
+
+	snprintf(to, sizeof(to), "/drives/%s", id);
+	snprintf(body, sizeof(body),
+		 "{\"drive_id\": \"%s\", \"path_on_host\": \"%s\", "
+		 "\"is_root_device\": false, \"is_read_only\": false}",
+		 id, path);
+	return call(api, "PUT", to, body);
+}
+
+static double put_net(int api, const char *id, const char *tap)
+{
+	char to[64], body[512];
+
+	snprintf(to, sizeof(to), "/network-interfaces/%s", id);
+	snprintf(body, sizeof(body), "{\"iface_id\": \"%s\", \"host_dev_name\": \"%s\"}", id,
+		 tap);
+	return call(api, "PUT", to, body);
+}
+
+static void configure_devices(int api, const char *disk, const char *tap)
+{
+	figure("PUT /drives/{id}, the first", put_drive(api, "d1", disk));
+	figure("PUT /drives/{id}, the second", put_drive(api, "d2", disk));
+	figure("PUT /network-interfaces/{id}, an interface that is there",
+	       put_net(api, "n1", tap));
+	figure("PUT /network-interfaces/{id}, one that is made", put_net(api, "n2", "made"));
+}
+
+/* Calls that clients make while the guest runs. */
+static void calls_after_start(int api, const char *disk)
+{
+	char body[512];
+
+	figure("GET /vm/config", call(api, "GET", "/vm/config", ""));
+	snprintf(body, sizeof(body), "{\"drive_id\": \"d1\", \"path_on_host\": \"%s\"}", disk);
+	figure("PATCH /drives/{id}", call(api, "PATCH", "/drives/d1", body));
+	figure("PATCH /vm, Paused", call(api, "PATCH", "/vm", "{\"state\": \"Paused\"}"));
+	figure("PATCH /vm, Resumed", call(api, "PATCH", "/vm", "{\"state\": \"Resumed\"}"));
+	figure("PUT /actions SendCtrlAltDel",
+	       call(api, "PUT", "/actions", "{\"action_type\": \"SendCtrlAltDel\"}"));
+}
+
+/* ---- the launch ---- */
+
+struct launch {
+	const char *kernel, *initrd, *boot_args, *disk, *tap;
+	long settle_ms;
+};
+
+/* As clients with a connection for each call do it. */
+static double call_on_new_connection(void)
+{
+	double begin = now_us();
+	int api = connect_api();
+
+	call(api, "GET", "/", "");
+	close(api);
+	return now_us() - begin;
+}
+
+static void configure(int api, const struct launch *l)
 {
 	char boot[2048];
-	double begin, start;
-	int watch, api;
-	pid_t pid;
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: client MONITOR KERNEL INITRD BOOT_ARGS SETTLE_MS\n");
-		return 2;
-	}
 	snprintf(
 		boot, sizeof(boot),
 		"{\"kernel_image_path\": \"%s\", \"initrd_path\": \"%s\", \"boot_args\": \"%s\"}",
-		argv[2], argv[3], argv[4]);
-	watch = inotify_init1(IN_CLOEXEC);
-	if (watch < 0 || inotify_add_watch(watch, DIR, IN_CREATE) < 0)
-		fail(DIR);
-	begin = now_us();
-	pid = start_monitor(argv[1]);
+		l->kernel, l->initrd, l->boot_args);
+	figure("GET /", call(api, "GET", "/", ""));
+	if (l->disk)
+		figure("GET / on a new connection", call_on_new_connection());
+	figure("PUT /machine-config", call(api, "PUT", "/machine-config",
+					   "{\"vcpu_count\": 1, \"mem_size_mib\": 128}"));
+	if (l->disk)
+		figure("GET /machine-config", call(api, "GET", "/machine-config", ""));
+	figure("PUT /boot-source", call(api, "PUT", "/boot-source", boot));
+	if (l->disk)
+		configure_devices(api, l->disk, l->tap);
+}
+
+static void launch(const char *monitor, int watch, const struct launch *l)
+{
+	double begin = now_us(), start;
+	pid_t pid = start_monitor(monitor);
+	int api;
+
 	wait_for_socket(watch);
 	api = connect_api();
 	call(api, "GET", "/", "");
 	figure("process start -> API answers", now_us() - begin);
-	figure("GET /", call(api, "GET", "/", ""));
-	figure("PUT /machine-config", call(api, "PUT", "/machine-config",
-					   "{\"vcpu_count\": 1, \"mem_size_mib\": 128}"));
-	figure("PUT /boot-source", call(api, "PUT", "/boot-source", boot));
-	sleep_ms(strtol(argv[5], NULL, 10));
+	configure(api, l);
+	sleep_ms(l->settle_ms);
 	start = now_us();
 	figure("PUT /actions InstanceStart",
 	       call(api, "PUT", "/actions", "{\"action_type\": \"InstanceStart\"}"));
@@ -206,7 +299,35 @@ int main(int argc, char **argv)
 	figure("InstanceStart -> /init", logged("Guest-boot-time") - start);
 	figure("process start -> /init", logged("Guest-boot-time") - begin);
 	printf("memory of both processes: %lu KiB PSS\n", pss(pid) + pss(only_child(pid)));
+	if (l->disk)
+		calls_after_start(api, l->disk);
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+	struct launch l;
+	int watch;
+
+	if (argc != 6 && argc != 8) {
+		fprintf(stderr, "usage: client MONITOR KERNEL INITRD BOOT_ARGS SETTLE_MS "
+				"[DISK TAP]\n");
+		return 2;
+	}
+	l = (struct launch){ .kernel = argv[2],
+			     .initrd = argv[3],
+			     .boot_args = argv[4],
+			     .settle_ms = strtol(argv[5], NULL, 10) };
+	if (argc == 8) {
+		l.disk = argv[6];
+		l.tap = argv[7];
+		make_disk(l.disk);
+		make_tap(l.tap);
+	}
+	watch = inotify_init1(IN_CLOEXEC);
+	if (watch < 0 || inotify_add_watch(watch, DIR, IN_CREATE) < 0)
+		fail(DIR);
+	launch(argv[1], watch, &l);
 	return 0;
 }
