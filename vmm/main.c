@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -235,12 +236,20 @@ static void tear_down(struct monitor *m)
 		loop_destroy(m->loop);
 }
 
+/*
+ * Devices are mostly room for requests. As mappings of their own they are fresh memory, of
+ * which only what is used is touched; glibc would raise its limit at the first such that is
+ * freed, and clear them on the heap from then on.
+ */
+#define OWN_MAPPING_BYTES (32 * 1024)
+
 static int monitor_main(void *ctx, struct hv *hv)
 {
 	struct monitor m = { .program = ctx };
 	int status = EXIT_HOST_ERROR;
 	struct err e;
 
+	(void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
 	log_info("monitor", "%s", hv->ops->describe(hv));
 	if (m.program->options.serial == SERIAL_STDIO)
 		term_raw(&m.program->term);
