@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -266,6 +267,81 @@ static void long_paths_are_cut(void **state)
 	assert_int_equal(e.text[strlen(e.text) - 1], '.');
 }
 
+/* ---- api/openapi.yaml ---- */
+
+struct documented {
+	bool routes[64]; /* which rows of the table were found */
+	unsigned operations;
+};
+
+static size_t find_row(enum http_method method, const char *path)
+{
+	struct route_info r;
+
+	for (size_t i = 0; route_at(i, &r); i++) {
+		char row[128] = "";
+
+		for (unsigned t = 0; t < ARRAY_SIZE(r.tokens) && r.tokens[t]; t++)
+			snprintf(row + strlen(row), sizeof(row) - strlen(row), "/%s",
+				 r.tokens[t]);
+		/* The name of the id is the file's affair. */
+		if (r.method == method &&
+		    (r.has_id ? strncmp(path, row, strlen(row)) == 0 &&
+					strncmp(path + strlen(row), "/{", 2) == 0 :
+				strcmp(path, row) == 0))
+			return i;
+	}
+	print_message("%s %s is documented and not served\n", http_method_name(method), path);
+	return SIZE_MAX;
+}
+
+/* A line of the file: "  /path:" or "    method:" below it. */
+static void take_line(struct documented *d, const char *line, char path[256])
+{
+	static const char *const methods[] = { "get", "put", "patch", "delete" };
+	char word[128];
+
+	if (line[2] == '/' && sscanf(line, "  /%126[^:\n]:", word) == 1) {
+		snprintf(path, 256, "/%s", word);
+	} else if (strncmp(line, "  /:", 4) == 0) {
+		strcpy(path, "/");
+	} else if (strncmp(line, "components:", 11) == 0) {
+		path[0] = '\0';
+	} else if (path[0] && sscanf(line, "    %126[a-z]:", word) == 1 && line[4] != ' ') {
+		for (unsigned m = 0; m < ARRAY_SIZE(methods); m++) {
+			size_t row;
+
+			if (strcmp(word, methods[m]) != 0)
+				continue;
+			row = find_row((enum http_method)m, path);
+			assert_true(row < ARRAY_SIZE(d->routes));
+			assert_false(d->routes[row]);
+			d->routes[row] = true;
+			d->operations++;
+		}
+	}
+}
+
+static void openapi_yaml_has_every_route_and_no_other(void **state)
+{
+	struct documented d = { .operations = 0 };
+	struct route_info r;
+	char line[256], path[256] = "";
+	FILE *file = fopen("api/openapi.yaml", "r");
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		take_line(&d, line, path);
+	fclose(file);
+	assert_true(d.operations > 10);
+	for (size_t i = 0; route_at(i, &r); i++) {
+		if (!d.routes[i])
+			print_message("%s /%s is served and not documented\n",
+				      http_method_name(r.method), r.tokens[0]);
+		assert_true(d.routes[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +353,7 @@ int main(void)
 		cmocka_unit_test(what_is_absent_is_routed),
 		cmocka_unit_test(what_is_absent_has_ids_and_bodies_too),
 		cmocka_unit_test(long_paths_are_cut),
+		cmocka_unit_test(openapi_yaml_has_every_route_and_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
