@@ -15,6 +15,7 @@
 #include "vmm/lib/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -51,11 +52,13 @@ struct api_server {
 	struct loop_timer accept_retry;
 	bool accept_failed; /* since the last connection */
 	struct connection connections[API_CONNECTIONS_MAX];
+	int waiting_fd; /* -1, or the connection that gets the next free place */
 	struct loop_op refuse;
 	int refused_fd; /* -1, or the connection that is one too many */
 	struct action action; /* too big for the stack; used within one call */
 };
 
+static void accept_next(struct api_server *s);
 static void next_item(struct connection *c);
 static void received(struct loop_op *op, int res);
 static void sent(struct loop_op *op, int res);
@@ -133,13 +136,28 @@ static void open_connection(struct connection *c, int fd)
 	next_item(c);
 }
 
-static void close_connection(struct connection *c)
+/* The operation in flight, if any, is of no interest any more. */
+static void drop_connection(struct connection *c)
 {
 	close(c->fd);
 	c->fd = -1;
 	http_fini(&c->parser);
 	free(c->out);
 	c->out = NULL;
+}
+
+/* Close it; who waits for a place gets this one. */
+static void close_connection(struct connection *c)
+{
+	struct api_server *s = c->server;
+	int next = s->waiting_fd;
+
+	drop_connection(c);
+	if (next < 0)
+		return;
+	s->waiting_fd = -1;
+	open_connection(c, next);
+	accept_next(s);
 }
 
 static void receive(struct connection *c)
@@ -218,6 +236,25 @@ static void accept_next(struct api_server *s)
 	loop_accept(s->loop, &s->accept, s->fd);
 }
 
+/*
+ * Whether a client has hung up that we have not yet heard of: its place is as good as
+ * free. Without this, clients that connect anew for each request are now and then told
+ * that they are too many when they are ten.
+ */
+static bool place_gets_free(const struct api_server *s)
+{
+	struct pollfd fds[API_CONNECTIONS_MAX];
+
+	for (unsigned i = 0; i < API_CONNECTIONS_MAX; i++)
+		fds[i] = (struct pollfd){ .fd = s->connections[i].fd };
+	if (poll(fds, API_CONNECTIONS_MAX, 0) <= 0)
+		return false;
+	for (unsigned i = 0; i < API_CONNECTIONS_MAX; i++)
+		if (fds[i].revents & POLLHUP)
+			return true;
+	return false;
+}
+
 /* Tell a client that there are too many; accepting goes on when it was told. */
 static void refuse(struct api_server *s, int fd)
 {
@@ -260,12 +297,14 @@ static void accepted(struct loop_op *op, int res)
 		return;
 	}
 	s->accept_failed = false;
-	if (!c) {
+	if (c) {
+		open_connection(c, res);
+		accept_next(s);
+	} else if (place_gets_free(s)) {
+		s->waiting_fd = res;
+	} else {
 		refuse(s, res);
-		return;
 	}
-	open_connection(c, res);
-	accept_next(s);
 }
 
 /* ---- the server ---- */
@@ -317,7 +356,7 @@ int api_server_create(struct api_server **out, struct loop *loop, int fd, size_t
 	s->body_max = body_max;
 	s->handler = handler;
 	s->ctx = ctx;
-	s->refused_fd = -1;
+	s->waiting_fd = s->refused_fd = -1;
 	s->accept.done = accepted;
 	s->accept_retry.op.done = retry_accept;
 	s->refuse.done = refused;
@@ -341,8 +380,10 @@ void api_server_destroy(struct api_server *s)
 			continue;
 		/* An operation in flight holds the socket: end it before its buffer goes. */
 		shutdown(c->fd, SHUT_RDWR);
-		close_connection(c);
+		drop_connection(c);
 	}
+	if (s->waiting_fd >= 0)
+		close(s->waiting_fd);
 	if (s->refused_fd >= 0)
 		close(s->refused_fd);
 	close(s->fd);

@@ -237,6 +237,33 @@ static void refuses_one_connection_too_many(void **state)
 	}
 }
 
+/* The new connection is seen before the end of the old one is. */
+static void place_of_a_client_that_hangs_up_is_given_on(void **state)
+{
+	struct fixture *f = *state;
+	int fds[API_CONNECTIONS_MAX];
+
+	for (unsigned i = 0; i < API_CONNECTIONS_MAX; i++) {
+		fds[i] = client(f);
+		put(fds[i], GET_VERSION);
+		assert_reads(f, fds[i], VERSION);
+	}
+	for (unsigned i = 0; i < API_CONNECTIONS_MAX; i++) {
+		int next = client(f);
+
+		close(fds[i]);
+		fds[i] = next;
+		put(next, GET_VERSION);
+		assert_reads(f, next, VERSION);
+	}
+	for (unsigned i = 0; i < API_CONNECTIONS_MAX; i++)
+		close(fds[i]);
+	turns(f, 3);
+	put(fds[0] = client(f), GET_VERSION);
+	assert_reads(f, fds[0], VERSION);
+	close(fds[0]);
+}
+
 static void client_that_does_not_read_is_not_read_from(void **state)
 {
 	static const char get[] = "GET /vm/config HTTP/1.1\r\n\r\n";
@@ -430,6 +457,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(answers_each_kind),
 		TEST(refuses_one_connection_too_many),
+		TEST(place_of_a_client_that_hangs_up_is_given_on),
 		TEST(client_that_does_not_read_is_not_read_from),
 		TEST(half_a_request_waits),
 		TEST(descriptors_that_come_along_are_closed),
