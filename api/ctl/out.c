@@ -2,16 +2,15 @@
 /* Tables, lines and JSON: see out.h. */
 #include "api/ctl/out.h"
 
+#include "api/ctl/table.h"
+
+#include <assert.h>
 #include <stdarg.h>
-#include <stdlib.h>
 
 void out_plain(char *to, size_t size, const char *text)
 {
-	size_t i = 0;
-
-	for (; text[i] && i + 1 < size; i++)
-		to[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
-	to[i] = '\0';
+	(void)snprintf(to, size, "%s", text);
+	table_tame(to);
 }
 
 static void print_json(const struct out *o, const cJSON *value)
@@ -46,64 +45,37 @@ static void cell(const struct out_column *c, const cJSON *row, char text[OUT_CEL
 		show(value, text);
 }
 
-/* Columns of a terminal that a UTF-8 text takes, if each character takes one. */
-static size_t width(const char *text)
+int out_lines(FILE *to, const cJSON *rows, const struct out_column *columns, size_t n,
+	      size_t width, size_t lines)
 {
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
-static size_t widest(const struct out_column *c, const cJSON *rows)
-{
-	size_t max = width(c->heading);
+	struct table_column titles[TABLE_COLUMNS_MAX];
 	char text[OUT_CELL_MAX];
+	struct table t;
 	const cJSON *row;
+	int rc;
 
+	assert(n <= TABLE_COLUMNS_MAX);
+	for (size_t i = 0; i < n; i++)
+		titles[i] = (struct table_column){ columns[i].heading, columns[i].right,
+						   columns[i].leave };
+	table_init(&t, titles, (unsigned)n);
 	cJSON_ArrayForEach(row, rows)
 	{
-		cell(c, row, text);
-		if (width(text) > max)
-			max = width(text);
+		for (size_t i = 0; i < n; i++) {
+			cell(&columns[i], row, text);
+			table_cell(&t, "%s", text);
+		}
 	}
-	return max;
-}
-
-/* The last column is not padded: no line ends in blanks. */
-static void print_cell(const struct out *o, const struct out_column *c, const char *text,
-		       size_t wide, bool last)
-{
-	int pad = (int)(wide - width(text));
-
-	fprintf(o->to, "%*s%s%*s%s", c->right ? pad : 0, "", text, c->right || last ? 0 : pad,
-		"", last ? "\n" : "  ");
+	rc = table_print(&t, to, width, lines, "\n");
+	table_free(&t);
+	return rc;
 }
 
 void out_table(const struct out *o, const cJSON *rows, const struct out_column *columns,
 	       size_t n)
 {
-	size_t *wide = o->json ? NULL : calloc(n, sizeof(*wide));
-	char text[OUT_CELL_MAX];
-	const cJSON *row;
-
-	if (!wide) {
+	if (o->json || out_lines(o->to, rows, columns, n, 0, 0) < 0)
 		print_json(o, rows);
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		wide[i] = widest(&columns[i], rows);
-		print_cell(o, &columns[i], columns[i].heading, wide[i], i + 1 == n);
-	}
-	cJSON_ArrayForEach(row, rows)
-	{
-		for (size_t i = 0; i < n; i++) {
-			cell(&columns[i], row, text);
-			print_cell(o, &columns[i], text, wide[i], i + 1 == n);
-		}
-	}
-	free(wide);
 }
 
 void out_value(const struct out *o, const cJSON *value)

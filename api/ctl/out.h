@@ -25,6 +25,7 @@ struct out_column {
 	bool right; /* aligned; for numbers */
 	/* How to show the value (NULL when it is missing); NULL: as it is, "-" when missing. */
 	void (*format)(const cJSON *value, char text[OUT_CELL_MAX]);
+	unsigned leave; /* where lines are too long: larger ones first; 0: never */
 };
 
 /*
@@ -33,6 +34,13 @@ struct out_column {
  */
 void out_table(const struct out *o, const cJSON *rows, const struct out_column *columns,
 	       size_t n);
+
+/*
+ * The same table in lines of at most `width` characters (0: any) and at most `lines` rows (0:
+ * all). 0 or -ENOMEM.
+ */
+MUST_CHECK int out_lines(FILE *to, const cJSON *rows, const struct out_column *columns,
+			 size_t n, size_t width, size_t lines);
 
 /* Print one value: as one line of JSON, or for people as `key: value` lines. */
 void out_value(const struct out *o, const cJSON *value);
