@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define HEAD_MAX 4096
+#define CLIENT_CONNECT_S 1
 
 /* What has arrived of a reply. */
 struct reply {
@@ -27,6 +28,8 @@ struct reply {
 int client_open(struct client *c, const char *path, struct err *e)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	/* Connecting waits while as many others wait for a monitor that is stopped. */
+	const struct timeval limit = { .tv_sec = CLIENT_CONNECT_S };
 
 	*c = (struct client){ .fd = -1, .cancel_fd = -1, .timeout_ms = CLIENT_TIMEOUT_MS };
 	if (strlen(path) >= sizeof(address.sun_path))
@@ -34,8 +37,9 @@ int client_open(struct client *c, const char *path, struct err *e)
 	memcpy(address.sun_path, path, strlen(path));
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 ||
+	    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
 	    connect(c->fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		int rc = -errno;
+		int rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
 
 		client_close(c);
 		return err_set(e, rc, "API socket %s: %s", path, strerror(-rc));

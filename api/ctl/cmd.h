@@ -7,5 +7,6 @@
 
 extern const struct command cmd_start, cmd_pause, cmd_resume; /* cmd_state.c */
 extern const struct command cmd_api;
+extern const struct command cmd_ps, cmd_top;
 
 #endif

@@ -3,5 +3,5 @@
 #include "api/ctl/cmd.h"
 
 const struct command *const ctl_commands[] = {
-	&cmd_start, &cmd_pause, &cmd_resume, &cmd_api, NULL,
+	&cmd_start, &cmd_pause, &cmd_resume, &cmd_api, &cmd_ps, &cmd_top, NULL,
 };
