@@ -43,6 +43,7 @@ build() {
 	compile "$here/init.c" "$root/init"
 	compile "$here/relay.c" "$root/bin/lab-relay"
 	compile "$here/shell.c" "$root/bin/lab-shell"
+	install "$here/driver.sh" "$root/bin/lab-driver"
 	echo 'root:x:0:0:root:/root:/bin/lab-shell' > "$root/etc/passwd"
 	echo /bin/lab-shell > "$root/etc/shells"
 	echo 'root:x:0:' > "$root/etc/group"
@@ -62,5 +63,5 @@ for tool in "$busybox" "$dropbear"; do
 done
 package=$(kernel_package) || exit 1
 key=$(cache_key "$package" "$here/build.sh" "$here/../kernel.sh" \
-	"$here/modules" "$here"/*.c "$busybox" "$dropbear")
+	"$here/modules" "$here"/*.c "$here/driver.sh" "$busybox" "$dropbear")
 cache_entry dom0 "$key" bash "$here/build.sh" --build "$package"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * First process of the lab's dom0. A program and not a script, since starting a
+ * First process of the lab's dom0 and of its driver domain. A program and not a script, since starting a
  * process costs a PV dom0 under emulation 50 ms, and a script would start thirty.
  *
  * Without a job: brings the network up, starts the SSH server, says "lab: ready"
@@ -8,6 +8,10 @@
  * copies what it left in /out to the memory of an ivshmem device as a tar file, and
  * powers off. The job's machine has neither network nor disk: a device that the
  * host works for would make the machine's time depend on the host's.
+ *
+ * dom0 starts a driver domain when /lab/driver is there (driver.sh), and is ready when
+ * that one is. Its kernel command line has the word lab.driver; the files that it is
+ * to have are an archive on its disk.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,6 +22,7 @@
 #include <netinet/in.h>
 #include <arpa/inet.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,15 +281,27 @@ static void __attribute__((noreturn)) run_job(void)
 		pause();
 }
 
-static void serve(void)
+/* Programs and files of the driver domain; they do not replace what is running. */
+static void unpack_disk(void)
 {
+	char *const cpio[] = { "/bin/cpio", "-i", "-d", "-u", "-F", "/dev/vda", NULL };
+
+	load("driver");
+	if (chdir("/") || finish(spawn(cpio, NULL, "/dev/null")))
+		die("unpack /dev/vda");
+}
+
+static void serve(const char *address)
+{
+	char *const driver[] = { "/bin/lab-driver", NULL };
 	char *const sshd[] = {
 		"/sbin/dropbear", "-r", "/etc/dropbear/host_key", "-s", "-m", "-W",
 		"1000000",	  "-P", "/run/dropbear.pid",	  NULL
 	};
 
-	load("net");
-	interface_up("eth0", "10.0.2.15", "255.255.255.0");
+	interface_up("eth0", address, "255.255.255.0");
+	if (!access("/lab/driver", X_OK) && finish(spawn(driver, NULL, NULL)))
+		die("driver domain");
 	if (finish(spawn(sshd, NULL, NULL)))
 		die("dropbear");
 	say("ready");
@@ -292,6 +309,7 @@ static void serve(void)
 
 int main(void)
 {
+	bool driver;
 	int console;
 
 	mount_all();
@@ -301,9 +319,11 @@ int main(void)
 	read_text("/proc/cmdline", cmdline, sizeof(cmdline));
 	setenv("PATH", "/bin:/sbin", 1);
 	setenv("HOME", "/root", 1);
-	sethostname("dom0", 4);
+	driver = strstr(cmdline, "lab.driver") != NULL;
+	sethostname(driver ? "driver" : "dom0", driver ? 6 : 4);
 	load("boot");
-	if (mount("xenfs", "/proc/xen", "xenfs", 0, NULL))
+	/* Linux makes the directory only where there is a xenstore, or in dom0. */
+	if (!driver && mount("xenfs", "/proc/xen", "xenfs", 0, NULL))
 		die("mount /proc/xen");
 	interface_up("lo", "127.0.0.1", "255.0.0.0");
 	if (chdir("/root"))
@@ -311,7 +331,11 @@ int main(void)
 
 	if (!access("/lab/job", X_OK))
 		run_job();
-	serve();
+	if (driver)
+		unpack_disk();
+	else
+		load("net");
+	serve(driver ? "10.0.2.16" : "10.0.2.15");
 	for (;;)
 		if (wait(NULL) < 0 && errno == ECHILD)
 			pause();
