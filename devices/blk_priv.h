@@ -41,6 +41,7 @@ struct blk_req {
 	uint8_t *status; /* where the status byte goes */
 	struct disk *disk;
 
+	uint64_t start_ns; /* of the turn in which it was taken */
 	uint64_t off; /* where the data that is left goes, bytes */
 	uint32_t len, left; /* of the data */
 	struct iovec *iov; /* what is left of it */

@@ -52,11 +52,13 @@ static void answer(struct virtio_blk *b, unsigned q, uint8_t status)
 	const struct virtq_chain *c = &b->queues[q].chain;
 	uint32_t data = 0;
 
-	if (status != VIRTIO_BLK_S_OK)
+	if (status != VIRTIO_BLK_S_OK) {
 		b->counts.errors++;
-	else if (b->queues[q].type == VIRTIO_BLK_T_GET_ID)
+		b->counts.invalid++;
+	} else if (b->queues[q].type == VIRTIO_BLK_T_GET_ID) {
 		data = (uint32_t)iov_write(c->iov + c->n_out, c->n_in, 0, b->id,
 					   VIRTIO_BLK_ID_BYTES);
+	}
 	*status_at(c) = status;
 	virtqueue_push(&b->dev.queues[q], c->head, c->view, written(c->in_len, data));
 	used(b, q);
@@ -83,18 +85,32 @@ static void forget(struct blk_req *r)
 
 static void count(struct virtio_blk *b, const struct blk_req *r, uint8_t status)
 {
+	struct blk_counts *c = &b->counts;
+	uint64_t took;
+
 	if (status != VIRTIO_BLK_S_OK) {
-		b->counts.errors++;
-	} else if (r->type == VIRTIO_BLK_T_IN) {
-		b->counts.reads++;
-		b->counts.read_bytes += r->len;
-	} else if (r->type == VIRTIO_BLK_T_OUT) {
-		b->counts.writes++;
-		b->counts.write_bytes += r->len;
-	} else if (r->type == VIRTIO_BLK_T_FLUSH) {
-		b->counts.flushes++;
-	} else {
-		b->counts.discards++;
+		c->errors++;
+		return;
+	}
+	took = loop_now(b->dev.env.loop) - r->start_ns;
+	switch (r->type) {
+	case VIRTIO_BLK_T_IN:
+		c->reads++;
+		c->read_bytes += r->len;
+		latency_add(&c->read_latency, took);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		c->writes++;
+		c->write_bytes += r->len;
+		latency_add(&c->write_latency, took);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		c->flushes++;
+		latency_add(&c->flush_latency, took);
+		break;
+	default:
+		c->discards++;
+		break;
 	}
 }
 
@@ -141,6 +157,7 @@ static struct blk_req *new_request(struct virtio_blk *b, unsigned q)
 	r->disk->in_flight++;
 	r->sync = r->syncing = false;
 	r->retries = 0;
+	r->start_ns = loop_now(b->dev.env.loop);
 	r->off = blk_moves_data(bq) ? bq->sector * DISK_SECTOR : 0;
 	r->len = r->left = blk_moves_data(bq) ? blk_data_len(bq) : 0;
 	r->range = r->n_ranges = 0;

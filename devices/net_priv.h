@@ -87,6 +87,7 @@ struct net_rx {
 struct net_write {
 	struct loop_op op;
 	struct net_tx *tx;
+	uint64_t start_ns; /* of the turn in which it was queued */
 };
 
 struct net_tx {

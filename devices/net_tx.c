@@ -51,6 +51,8 @@ static void write_done(struct loop_op *op, int res)
 	} else {
 		tx->tries = 0;
 		counts->tx_packets++;
+		latency_add(&counts->write_latency,
+			    loop_now(tx->net->dev.env.loop) - w->start_ns);
 		counts->tx_bytes += tx->chains.at[i].len - NET_HEADER;
 	}
 	give_back(tx, i);
@@ -76,6 +78,7 @@ static bool send_packet(struct net_tx *tx, unsigned i)
 	}
 	c->paid = true;
 	tx->n_busy++;
+	tx->writes[i].start_ns = loop_now(n->dev.env.loop);
 	loop_writev(n->dev.env.loop, &tx->writes[i].op, tx->file, &tx->chains.iov[c->iov],
 		    c->n_iov, LOOP_NO_OFFSET, 0);
 	return true;

@@ -34,6 +34,7 @@ struct serial {
 	unsigned gsi;
 	struct serial_counts counts;
 	struct log_guest log_limit;
+	struct rate_limiter limit; /* of output; its bandwidth only */
 
 	struct serial_backend backend;
 	struct serial_backend next; /* takes over when nothing is in flight */
@@ -154,6 +155,8 @@ static void wait_writable(struct serial *s)
 /* True when the next write has to wait for something. */
 static bool write_failed(struct serial *s, int error)
 {
+	if (error != EAGAIN && error != ECANCELED && error != EINTR)
+		s->counts.out_errors++;
 	switch (error) {
 	case EAGAIN:
 		wait_writable(s);
@@ -220,9 +223,21 @@ static bool make_room(struct serial *s)
 	return false;
 }
 
+/* As Firecracker, which lets the guest run on: what is too much is lost. */
+static bool let_through(struct serial *s)
+{
+	if (!s->limit.bandwidth.size)
+		return true;
+	return rate_limiter_take(&s->limit, 1, clock_ns()) == 0;
+}
+
 static void put(struct serial *s, uint8_t byte)
 {
 	s->counts.out_bytes++;
+	if (!let_through(s)) {
+		s->counts.out_limited++;
+		return;
+	}
 	if (!make_room(s))
 		return;
 	s->ring[s->head++ % SERIAL_OUT_BYTES] = byte;
@@ -362,6 +377,13 @@ int serial_create(struct serial **out, const struct dev_env *env, unsigned gsi,
 	start_read(s);
 	*out = s;
 	return 0;
+}
+
+void serial_set_limit(struct serial *s, const struct token_bucket_config *limit)
+{
+	const struct rate_limiter_config c = { .present = true, .bandwidth = *limit };
+
+	rate_limiter_init(&s->limit, &c, clock_ns());
 }
 
 struct serial_counts serial_counts(const struct serial *s)

@@ -17,6 +17,7 @@
 
 #include "devices/bus.h"
 #include "devices/env.h"
+#include "devices/rate_limiter.h"
 
 #define SERIAL_OUT_BYTES (64 * KIB)
 /* How long serial_flush waits for a reader. */
@@ -38,6 +39,8 @@ struct serial_backend {
 struct serial_counts {
 	uint64_t out_bytes; /* written by the guest */
 	uint64_t out_dropped; /* of these, never written to a backend */
+	uint64_t out_limited; /* of these, dropped by the rate limiter */
+	uint64_t out_errors; /* writes that failed */
 	uint64_t in_bytes; /* given to the guest */
 	uint64_t interrupts;
 };
@@ -55,6 +58,12 @@ struct bus_range serial_range(struct serial *s, uint64_t base);
  * it. The old one's operations are cancelled first: it is in use until `released`.
  */
 void serial_set_backend(struct serial *s, const struct serial_backend *backend);
+
+/*
+ * From now on let the guest print as many bytes as a bucket has tokens, full now; others
+ * are dropped and counted. A bucket that does not limit lets all through.
+ */
+void serial_set_limit(struct serial *s, const struct token_bucket_config *limit);
 
 /*
  * The guest's end: write out what is buffered, for at most SERIAL_FLUSH_MS if the

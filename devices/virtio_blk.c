@@ -250,6 +250,7 @@ void virtio_blk_set_disk(struct virtio_blk *b, struct disk *disk)
 	uint64_t before = capacity(b->disk), after;
 	int rc;
 
+	b->counts.updates++;
 	if (disk) {
 		replace_disk(b, disk);
 	} else {

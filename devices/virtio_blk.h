@@ -12,6 +12,7 @@
 #include "devices/disk.h"
 #include "devices/rate_limiter.h"
 #include "devices/virtio.h"
+#include "vmm/lib/latency.h"
 
 #define BLK_QUEUES_MAX 4
 #define BLK_IN_FLIGHT_MAX 128
@@ -23,7 +24,11 @@ struct blk_counts {
 		discards; /* requests completed; discards and write-zeroes together */
 	uint64_t read_bytes, write_bytes;
 	uint64_t errors; /* answered with IOERR or UNSUPP */
+	uint64_t invalid; /* of these, what the driver asked for cannot be */
 	uint64_t throttled; /* times that the rate limiter made the device wait */
+	uint64_t updates; /* of the disk, while the guest runs */
+	/* From being taken to being given back, of those that succeeded; turns of the loop. */
+	struct latency read_latency, write_latency, flush_latency;
 };
 
 struct blk_setup {

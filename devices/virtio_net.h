@@ -13,6 +13,7 @@
 #include "devices/rate_limiter.h"
 #include "devices/tap.h"
 #include "devices/virtio.h"
+#include "vmm/lib/latency.h"
 
 struct virtio_net;
 
@@ -21,6 +22,7 @@ struct net_counts {
 	uint64_t rx_stalls; /* times that the guest had no buffers for what may have come */
 	uint64_t tx_errors, rx_errors; /* packets that tap or guest did not take */
 	uint64_t rx_throttled, tx_throttled;
+	struct latency write_latency; /* of packets given to the tap; turns of the loop */
 };
 
 struct net_setup {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "vmm/lib/log.h"
+
 /* Completions taken out of a full ring before their turn. */
 #define BACKLOG 256
 
@@ -26,6 +28,7 @@ struct loop {
 	uint64_t file_slots[LOOP_FILES_MAX / 64], buffer_slots; /* in use, a bit each */
 
 	uint64_t turn;
+	uint64_t now_ns, now_turn; /* the time in that turn; 0: not asked for yet */
 	bool ending;
 	struct loop_late *late, **late_end; /* of this turn */
 	struct loop_late *next, **next_end; /* of the next one */
@@ -450,6 +453,15 @@ int loop_turn(struct loop *l)
 		complete(l, c);
 	run_late(l);
 	return 0;
+}
+
+uint64_t loop_now(struct loop *l)
+{
+	if (l->now_ns == 0 || l->now_turn != l->turn) {
+		l->now_ns = clock_ns();
+		l->now_turn = l->turn;
+	}
+	return l->now_ns;
 }
 
 struct loop_stats loop_stats(const struct loop *l)

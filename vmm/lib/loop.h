@@ -141,6 +141,12 @@ void loop_cancel(struct loop *l, struct loop_op *op);
  */
 MUST_CHECK int loop_turn(struct loop *l);
 
+/*
+ * CLOCK_MONOTONIC, ns, asked once a turn, when it is first wanted: for what happens so often
+ * that each asking would count.
+ */
+uint64_t loop_now(struct loop *l);
+
 /* Since loop_create. */
 struct loop_stats loop_stats(const struct loop *l);
 
