@@ -71,7 +71,7 @@ def test_preparing_fails_and_the_start_does_it_again(xenolith, kernel, op):
     vm = faulty(xenolith, op)
     assert vm.put("/machine-config", {"vcpu_count": 2, "mem_size_mib": 64}).status == 204
     assert vm.boot_source(kernel).status == 204
-    wait_until(lambda: "warn vm preparing the guest: " in vm.log(), "the warning")
+    wait_until(lambda: ":WARN] vm preparing the guest: " in vm.log(), "the warning")
     assert vm.state() == NOT_STARTED
     assert vm.action("InstanceStart").status == 204
     vm.finish()
@@ -101,7 +101,7 @@ def test_resume_fails(xenolith, kernel):
 def test_no_hypervisor(xenolith):
     vm = xenolith(env={"XENOLITH_FAKE_FAIL": "open:EACCES"}, wait=False)
     assert vm.wait() == 1
-    assert "error xenolith fake open: Permission denied\n" in vm.log()
+    assert ":ERROR] xenolith fake open: Permission denied\n" in vm.log()
 
 
 @pytest.mark.parametrize("env", [

@@ -29,7 +29,7 @@ def test_exit_status(xenolith, kernel, name):
     vm.start(kernel)
     assert vm.wait() == status
     assert vm.stdout() == b"going down\n"
-    assert len(re.findall(r"info vm end: .*, exit status %d$" % status, vm.log(), re.M)) == 1
+    assert len(re.findall(r"INFO\] vm end: .*, exit status %d$" % status, vm.log(), re.M)) == 1
 
 
 @pytest.mark.parametrize("name", ["reboot", "power off by port", "crash"])
@@ -224,7 +224,7 @@ def test_ctrl_alt_del_before_the_start_presses_nothing(vm, kernel):
 
 # ---- the boot timer ----
 
-TIMER = r"info vm Guest-boot-time = +(\d+) us (\d+) ms, +(\d+) CPU us (\d+) CPU ms$"
+TIMER = r"INFO\] vm Guest-boot-time = +(\d+) us (\d+) ms, +(\d+) CPU us (\d+) CPU ms$"
 
 
 @pytest.mark.parametrize("asked", [True, False])

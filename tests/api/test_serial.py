@@ -66,7 +66,7 @@ def test_output_to_a_file_is_appended(xenolith, kernel, tmp):
 def test_a_place_that_cannot_be(xenolith, spec):
     vm = xenolith("--serial", spec, wait=False)
     assert vm.wait() == 1
-    assert " error xenolith " in vm.log() and spec[5:] in vm.log()
+    assert ":ERROR] xenolith " in vm.log() and spec[5:] in vm.log()
 
 
 def test_a_full_disk_ends_nothing(xenolith, kernel):

@@ -116,6 +116,20 @@ static double call(int fd, const char *method, const char *path, const char *bod
 	return now_us() - begin;
 }
 
+/* The wall clock's time at the begin of a line, in us of the clock that all else is measured by. */
+static double time_of(const char *line)
+{
+	struct timespec wall, clock;
+	struct tm tm = { 0 };
+	const char *rest = strptime(line, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_MONOTONIC, &clock);
+	return (rest ? strtod(rest, NULL) : 0) * 1e6 +
+	       (double)(timegm(&tm) - wall.tv_sec + clock.tv_sec) * 1e6 +
+	       (double)(clock.tv_nsec - wall.tv_nsec) / 1e3;
+}
+
 /* When the monitor logged `what`, in its clock, which is ours; 0: not yet. */
 static double logged(const char *what)
 {
@@ -125,7 +139,7 @@ static double logged(const char *what)
 
 	while (f && fgets(line, sizeof(line), f))
 		if (strstr(line, what))
-			at = strtod(line, NULL) * 1e6;
+			at = time_of(line);
 	if (f)
 		fclose(f);
 	return at;

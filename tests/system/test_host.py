@@ -14,7 +14,7 @@ START = "xenolith --api-sock /run/bad.sock < /dev/null"
 def refused(lab, line, *words):
     """One error line with these words, exit status 1, no socket left."""
     done = lab.run(line, check=False)
-    errors = [text for text in done.stdout.splitlines() if " error " in text]
+    errors = [text for text in done.stdout.splitlines() if ":ERROR] " in text]
     assert done.returncode == 1 and len(errors) == 1, done.stdout
     for word in words:
         assert word in errors[0]

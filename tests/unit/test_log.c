@@ -9,17 +9,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 static char path[] = "/tmp/test_log.XXXXXX";
 static char text[1u << 20];
 
-/* A fresh, empty log file and the level that everything starts with. */
+/* A fresh, empty log file, and all that lasts as it is at the start. */
 static int open_log(void **state)
 {
-	unlink(path);
 	log_set_level(LOG_INFO);
+	log_set_module("");
+	log_set_id("anonymous-instance");
+	log_set_thread("xenolith");
+	log_show_level(false);
+	log_show_origin(false);
+	if (log_open(path) < 0)
+		return -1;
+	log_info("t", "tells what an earlier test has lost");
+	unlink(path);
 	return log_open(path);
 }
 
@@ -44,21 +53,101 @@ static unsigned lines(const char *s)
 	return n;
 }
 
-static void a_line_has_time_level_module_and_text(void **state)
+/* Of the first line, in ns since 1970. */
+static uint64_t time_of(const char *line)
 {
-	unsigned long long before = clock_ns() / 1000, seconds, micros, at;
-	char level[16], module[16], rest[64];
+	struct tm tm = { 0 };
+	const char *rest = strptime(line, "%Y-%m-%dT%H:%M:%S.", &tm);
+
+	assert_non_null(rest);
+	assert_int_equal(strspn(rest, "0123456789"), 9);
+	return (uint64_t)timegm(&tm) * 1000000000 + strtoull(rest, NULL, 10);
+}
+
+static uint64_t real_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void a_line_has_time_instance_thread_module_and_text(void **state)
+{
+	uint64_t before = real_ns();
 
 	log_warn("vm", "GSI %u: %s", 4u, "stuck");
-	assert_int_equal(sscanf(logged(), "%llu.%6llu %15s %15s %63[^\n]", &seconds, &micros,
-				level, module, rest),
-			 5);
-	at = seconds * 1000000 + micros;
-	assert_in_range(at, before, clock_ns() / 1000);
-	assert_string_equal(level, "warn");
-	assert_string_equal(module, "vm");
-	assert_string_equal(rest, "GSI 4: stuck");
-	assert_int_equal(lines(text), 1);
+	assert_in_range(time_of(logged()), before, real_ns());
+	assert_string_equal(text + strlen("2026-11-22T10:00:00.123456789"),
+			    " [anonymous-instance:xenolith] vm GSI 4: stuck\n");
+}
+
+static void instance_and_thread_can_be_set(void **state)
+{
+	log_set_id("web-7");
+	log_set_thread("monitor");
+	log_info("vm", "x");
+	assert_non_null(strstr(logged(), " [web-7:monitor] vm x\n"));
+}
+
+static void what_is_shown_can_be_chosen(void **state)
+{
+	char expected[128];
+	int line = __LINE__ + 5;
+
+	log_show_level(true);
+	log_error("vm", "a");
+	log_show_origin(true);
+	log_info("vm", "b");
+	log_show_level(false);
+	log_info("vm", "c");
+	assert_non_null(strstr(logged(), "[anonymous-instance:xenolith:ERROR] vm a\n"));
+	snprintf(expected, sizeof(expected), ":xenolith:INFO:%s:%d] vm b\n", __FILE__, line);
+	assert_non_null(strstr(text, expected));
+	snprintf(expected, sizeof(expected), ":xenolith:%s:%d] vm c\n", __FILE__, line + 2);
+	assert_non_null(strstr(text, expected));
+}
+
+/* Every day of 800 years would take long: some around each end of a month. */
+static void the_time_is_utc(void **state)
+{
+	static const struct {
+		uint64_t seconds;
+		const char *text;
+	} times[] = {
+		{ 0, "1970-01-01T00:00:00" },	       { 951782399, "2000-02-28T23:59:59" },
+		{ 951782400, "2000-02-29T00:00:00" },  { 951868800, "2000-03-01T00:00:00" },
+		{ 978307199, "2000-12-31T23:59:59" },  { 1709164800, "2024-02-29T00:00:00" },
+		{ 1795341600, "2026-11-22T10:00:00" }, { 4107542399, "2100-02-28T23:59:59" },
+		{ 4107542400, "2100-03-01T00:00:00" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		char out[LOG_TIME_BYTES];
+
+		log_time(out, times[i].seconds * 1000000000 + 7);
+		assert_memory_equal(out, times[i].text, strlen(times[i].text));
+		assert_string_equal(out + strlen(times[i].text), ".000000007");
+	}
+}
+
+static void a_module_can_be_picked(void **state)
+{
+	struct log_guest limit = { 0 };
+
+	log_set_module("ke");
+	log_info("keeper", "a");
+	log_info("ke", "b");
+	log_info("k", "c");
+	log_error("vm", "d");
+	log_guest(&limit, "blk", "e");
+	assert_int_equal(lines(logged()), 2);
+	assert_non_null(strstr(text, "] keeper a\n"));
+	assert_non_null(strstr(text, "] ke b\n"));
+	assert_int_equal(limit.used, 0);
+	log_set_module("");
+	log_info("vm", "f");
+	assert_int_equal(lines(logged()), 3);
 }
 
 static void levels_below_the_one_set_are_left_out(void **state)
@@ -149,12 +238,25 @@ static void a_log_that_cannot_be_opened_is_an_error(void **state)
 	assert_int_equal(lines(logged()), 1);
 }
 
+/* How many lines the log itself says were lost, in the `len` bytes of `text`. */
+static uint64_t lost_lines(size_t len)
+{
+	static const char mark[] = "] log lines lost: ";
+	uint64_t n = 0;
+
+	text[len] = '\0';
+	for (const char *at = text; (at = strstr(at, mark)); at++)
+		n += strtoull(at + strlen(mark), NULL, 10);
+	return n;
+}
+
 /* Nobody reads the FIFO: it fills up, and then lines are dropped and counted. */
 static void a_full_fifo_drops_lines_and_never_waits(void **state)
 {
 	char fifo[] = "/tmp/test_log_fifo.XXXXXX";
-	uint64_t before = log_dropped();
-	char c;
+	uint64_t before = log_counts().dropped;
+	uint64_t told = 0;
+	ssize_t n;
 	int fd;
 
 	close(mkstemp(fifo));
@@ -162,20 +264,29 @@ static void a_full_fifo_drops_lines_and_never_waits(void **state)
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	assert_int_equal(log_open(fifo), 0);
 	log_info("t", "nothing is lost while there is room");
-	assert_int_equal(log_dropped(), before);
+	assert_int_equal(log_counts().dropped, before);
 	alarm(10);
 	for (unsigned i = 0; i < 5000; i++)
 		log_info("t", "line %u that fills the pipe, which holds 64 KiB", i);
 	alarm(0);
-	assert_true(log_dropped() > before);
+	assert_true(log_counts().dropped > before);
 	fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	assert_int_equal(read(fd, &c, 1), 1);
+	while ((n = read(fd, text, sizeof(text) - 1)) > 0)
+		told += lost_lines((size_t)n);
+	/* There is room again: who reads learns what is missing. */
+	log_info("t", "after");
+	n = read(fd, text, sizeof(text) - 1);
+	assert_true(n > 0);
+	told += lost_lines((size_t)n);
+	assert_non_null(strstr(text, "] t after\n"));
+	assert_int_equal(told, log_counts().dropped - before);
 	close(fd);
 	unlink(fifo);
 }
 
 static void a_guest_gets_a_burst_of_lines(void **state)
 {
+	uint64_t before = log_counts().limited;
 	struct log_guest limit = { 0 };
 
 	for (unsigned i = 0; i < 100; i++)
@@ -184,6 +295,7 @@ static void a_guest_gets_a_burst_of_lines(void **state)
 	assert_non_null(strstr(text, "guest line 4\n"));
 	assert_null(strstr(text, "guest line 5\n"));
 	assert_int_equal(limit.suppressed, 100 - LOG_GUEST_BURST);
+	assert_int_equal(log_counts().limited - before, 100 - LOG_GUEST_BURST);
 }
 
 /* Time passes by moving the last refill into the past. */
@@ -227,7 +339,12 @@ static void devices_do_not_share_their_burst(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(a_line_has_time_level_module_and_text, open_log),
+		cmocka_unit_test_setup(a_line_has_time_instance_thread_module_and_text,
+				       open_log),
+		cmocka_unit_test_setup(instance_and_thread_can_be_set, open_log),
+		cmocka_unit_test_setup(what_is_shown_can_be_chosen, open_log),
+		cmocka_unit_test(the_time_is_utc),
+		cmocka_unit_test_setup(a_module_can_be_picked, open_log),
 		cmocka_unit_test_setup(levels_below_the_one_set_are_left_out, open_log),
 		cmocka_unit_test(level_names_are_firecrackers),
 		cmocka_unit_test_setup(control_characters_become_question_marks, open_log),

@@ -331,7 +331,7 @@ static void fault_prints_a_line_within_limits(void **state)
 	for (const char *c = text; *c; c++)
 		lines += *c == '\n';
 	assert_in_range(lines, 1, LOG_GUEST_BURST + 1);
-	assert_non_null(strstr(text, "warn virtio test: status 0x02 written over 0x00"));
+	assert_non_null(strstr(text, ":WARN] virtio test: status 0x02 written over 0x00"));
 	close(out_fds[0]);
 	close(out_fds[1]);
 	close(stderr_fd);
