@@ -20,6 +20,9 @@ enum action_kind {
 	ACTION_PUT_NET,
 	ACTION_PATCH_NET,
 	ACTION_DELETE_DEVICE, /* a drive or an interface */
+	ACTION_PUT_LOGGER,
+	ACTION_PUT_METRICS,
+	ACTION_PUT_SERIAL,
 	ACTION_GET_VM_CONFIG,
 	ACTION_INSTANCE_START,
 	ACTION_SEND_CTRL_ALT_DEL,
@@ -47,6 +50,9 @@ struct action {
 		struct net_config net;
 		struct net_update net_update;
 		const char *absent; /* what is not there */
+		struct logger_config logger;
+		struct metrics_config metrics;
+		struct serial_config serial;
 	} u;
 };
 

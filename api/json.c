@@ -37,9 +37,21 @@ int json_parse_body(enum json_body body, struct text text, struct action *out, s
 
 /* ---- the configuration file ---- */
 
-enum { SECTION_MACHINE, SECTION_BOOT, SECTION_DRIVES, SECTION_NETS, SECTIONS_SERVED };
+enum {
+	SECTION_LOGGER,
+	SECTION_METRICS,
+	SECTION_SERIAL,
+	SECTION_MACHINE,
+	SECTION_BOOT,
+	SECTION_DRIVES,
+	SECTION_NETS,
+	SECTIONS_SERVED
+};
 
 static const char *const section_names[] = {
+	[SECTION_LOGGER] = "logger",
+	[SECTION_METRICS] = "metrics",
+	[SECTION_SERIAL] = "serial",
 	[SECTION_MACHINE] = "machine-config",
 	[SECTION_BOOT] = "boot-source",
 	[SECTION_DRIVES] = "drives",
@@ -47,8 +59,6 @@ static const char *const section_names[] = {
 	/* Those that may be there as long as they ask for nothing. */
 	"balloon",
 	"cpu-config",
-	"logger",
-	"metrics",
 	"mmds-config",
 	"vsock",
 	"entropy",
@@ -123,7 +133,7 @@ static int find_sections(struct config *c, struct err *e)
 /* What a configuration stands for, so far. */
 struct actions {
 	struct action *at;
-	unsigned n;
+	unsigned n, devices;
 };
 
 static int take_section(const struct config *c, unsigned section, enum json_body body,
@@ -147,10 +157,11 @@ static int take_list(const struct config *c, unsigned section, enum json_body bo
 	size = json_list_size(&list, e);
 	if (size < 0)
 		return size;
-	if ((unsigned)size > JSON_CONFIG_ACTIONS - out->n)
+	if ((unsigned)size > CONFIG_DEVICES_MAX - out->devices)
 		return err_set(e, -EINVAL,
 			       "More than %d drives and network interfaces are not supported.",
 			       CONFIG_DEVICES_MAX);
+	out->devices += (unsigned)size;
 	for (unsigned i = 0; rc == 0 && i < (unsigned)size; i++) {
 		struct json_object o = json_element(&list, i);
 
@@ -163,8 +174,14 @@ static int take_list(const struct config *c, unsigned section, enum json_body bo
 static int take_sections(const struct config *c, struct action *at, struct err *e)
 {
 	struct actions out = { .at = at };
-	int rc = take_section(c, SECTION_MACHINE, JSON_MACHINE_CONFIG, &out, e);
+	int rc = take_section(c, SECTION_LOGGER, JSON_LOGGER, &out, e);
 
+	if (rc == 0)
+		rc = take_section(c, SECTION_METRICS, JSON_METRICS, &out, e);
+	if (rc == 0)
+		rc = take_section(c, SECTION_SERIAL, JSON_SERIAL, &out, e);
+	if (rc == 0)
+		rc = take_section(c, SECTION_MACHINE, JSON_MACHINE_CONFIG, &out, e);
 	if (rc == 0)
 		rc = take_section(c, SECTION_BOOT, JSON_BOOT_SOURCE, &out, e);
 	if (rc == 0)

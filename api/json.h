@@ -23,6 +23,9 @@ enum json_body {
 	JSON_DRIVE_PATCH,
 	JSON_NET, /* of PUT /network-interfaces */
 	JSON_NET_PATCH,
+	JSON_LOGGER,
+	JSON_METRICS,
+	JSON_SERIAL,
 	JSON_BODIES
 };
 
@@ -34,7 +37,7 @@ MUST_CHECK int json_parse_body(enum json_body body, struct text text, struct act
 			       struct err *e);
 
 /* The most actions that a configuration can stand for. */
-#define JSON_CONFIG_ACTIONS (2 + CONFIG_DEVICES_MAX)
+#define JSON_CONFIG_ACTIONS (5 + CONFIG_DEVICES_MAX)
 
 /*
  * Parse a whole configuration (--config-file; what GET /vm/config prints is accepted)

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 /* How much of a client's text an error message repeats. */
 #define ECHO_MAX 64
@@ -198,6 +199,11 @@ static int bind_number(const struct json_object *v, const struct field *f, struc
 	return 0;
 }
 
+static bool same_name(const struct field *f, const char *a, const char *b)
+{
+	return (f->any_case ? strcasecmp(a, b) : strcmp(a, b)) == 0;
+}
+
 static int bind_variant(const struct json_object *v, const struct field *f, struct value *out,
 			struct err *e)
 {
@@ -208,7 +214,7 @@ static int bind_variant(const struct json_object *v, const struct field *f, stru
 	if (!cJSON_IsString(v->tree))
 		return json_scan_error(e, v->doc->text, v->at + 1, "expected value");
 	for (count = 0; f->variants[count]; count++) {
-		if (strcmp(name, f->variants[count]) == 0) {
+		if (same_name(f, name, f->variants[count])) {
 			out->u.variant = count;
 			return 0;
 		}

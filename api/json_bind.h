@@ -31,6 +31,7 @@ struct field {
 	enum field_type type;
 	bool required;
 	bool nullable; /* null is the same as absent */
+	bool any_case; /* of a variant's letters */
 	bool unlisted; /* known, but errors do not name it among those that are */
 	const char *const *variants; /* of a FIELD_VARIANT, ended by NULL */
 };

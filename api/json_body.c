@@ -3,6 +3,7 @@
 #include "api/json_body.h"
 
 #include "api/json_devices.h"
+#include "api/json_outputs.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -216,6 +217,12 @@ int json_body(enum json_body body, const struct json_object *o, struct action *o
 		return json_net(o, out, e);
 	case JSON_NET_PATCH:
 		return json_net_patch(o, out, e);
+	case JSON_LOGGER:
+		return json_logger(o, out, e);
+	case JSON_METRICS:
+		return json_metrics(o, out, e);
+	case JSON_SERIAL:
+		return json_serial(o, out, e);
 	case JSON_BODIES:
 		break;
 	}

@@ -53,8 +53,7 @@ static const struct field bucket_fields[] = {
 	{ 0 },
 };
 
-static int take_bucket(struct token_bucket_config *out, const struct value *bucket,
-		       struct err *e)
+int json_bucket(struct token_bucket_config *out, const struct value *bucket, struct err *e)
 {
 	struct value v[BUCKET_FIELDS];
 	int rc;
@@ -95,9 +94,9 @@ static int take_limiter(struct rate_limiter_config *out, const struct value *lim
 		return 0;
 	rc = json_bind(&limiter->u.object, "struct RateLimiterConfig", limiter_fields, v, e);
 	if (rc == 0)
-		rc = take_bucket(&out->bandwidth, &v[BANDWIDTH], e);
+		rc = json_bucket(&out->bandwidth, &v[BANDWIDTH], e);
 	if (rc == 0)
-		rc = take_bucket(&out->ops, &v[OPS], e);
+		rc = json_bucket(&out->ops, &v[OPS], e);
 	out->present = rc == 0;
 	return rc;
 }

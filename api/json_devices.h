@@ -19,6 +19,10 @@ MUST_CHECK int json_drive_patch(const struct json_object *o, struct action *out,
 MUST_CHECK int json_net(const struct json_object *o, struct action *out, struct err *e);
 MUST_CHECK int json_net_patch(const struct json_object *o, struct action *out, struct err *e);
 
+/* A token bucket, which leaves `out` as it is when it is not given. */
+MUST_CHECK int json_bucket(struct token_bucket_config *out, const struct value *bucket,
+			   struct err *e);
+
 /* Whether a drive or interface may have this id: 1..64 of [A-Za-z0-9_]. 0 or -EINVAL. */
 MUST_CHECK int json_device_id(struct text id, struct err *e);
 

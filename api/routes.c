@@ -49,13 +49,11 @@ static const struct route routes[] = {
 	  EMPTY,
 	  .kind = ACTION_DELETE_DEVICE,
 	  .has_id = true },
+	{ HTTP_PUT, { "logger" }, JSON, .body = JSON_LOGGER },
+	{ HTTP_PUT, { "metrics" }, JSON, .body = JSON_METRICS },
+	{ HTTP_PUT, { "serial" }, JSON, .body = JSON_SERIAL },
 	{ HTTP_PUT, { "actions" }, JSON, .body = JSON_ACTION },
 	{ HTTP_PATCH, { "vm" }, JSON, .body = JSON_VM_STATE },
-
-	/* What comes with issues of its own. */
-	{ HTTP_PUT, { "logger" }, ABSENT, ACTION_ABSENT_PRE, .what = "logger" },
-	{ HTTP_PUT, { "metrics" }, ABSENT, ACTION_ABSENT_PRE, .what = "metrics file" },
-	{ HTTP_PUT, { "serial" }, ABSENT, ACTION_ABSENT_PRE, .what = "serial port by API" },
 
 /* What Firecracker has and Xenolith, by design, has not. */
 #define BALLOON .what = "balloon device"

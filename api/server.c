@@ -48,6 +48,7 @@ struct api_server {
 	size_t body_max;
 	action_handler handler;
 	void *ctx;
+	struct api_counts *counts; /* NULL: nobody wants to know */
 	struct loop_op accept;
 	struct loop_timer accept_retry;
 	bool accept_failed; /* since the last connection */
@@ -97,15 +98,26 @@ static bool is_deprecated(const struct action *a)
 	       a->u.machine.deprecated;
 }
 
+static void count(struct api_counts *c, const struct http_item *item, const struct reply *r,
+		  uint64_t begin_ns)
+{
+	if (!c)
+		return;
+	api_counts_add(c, item, r->kind == REPLY_FAULT, clock_ns() - begin_ns);
+	c->deprecated += r->deprecated;
+}
+
 static int carry_out(struct connection *c, const struct http_item *request)
 {
 	struct api_server *s = c->server;
 	struct reply r = { .kind = REPLY_FAULT };
+	uint64_t begin = clock_ns();
 
 	if (route_request(request, &s->action, &r.fault) == 0) {
 		s->handler(s->ctx, &s->action, &r);
 		r.deprecated = r.deprecated || is_deprecated(&s->action);
 	}
+	count(s->counts, request, &r, begin);
 	log_debug("api", "%s request: %s", http_method_name(request->method),
 		  r.kind == REPLY_FAULT ? "refused" : "done");
 	if (r.kind == REPLY_NO_CONTENT)
@@ -119,6 +131,8 @@ static int answer(struct connection *c, const struct http_item *item)
 	case HTTP_CONTINUE:
 		return reply(c, 100, false, NULL);
 	case HTTP_ERROR:
+		if (c->server->counts)
+			c->server->counts->invalid++;
 		return reply_json(c, 400, false, json_http_error(item->error.text));
 	case HTTP_REQUEST:
 		break;
@@ -367,6 +381,11 @@ int api_server_create(struct api_server **out, struct loop *loop, int fd, size_t
 	accept_next(s);
 	*out = s;
 	return 0;
+}
+
+void api_server_count(struct api_server *s, struct api_counts *counts)
+{
+	s->counts = counts;
 }
 
 void api_server_destroy(struct api_server *s)

@@ -13,6 +13,7 @@
 #define API_SERVER_H
 
 #include "api/action.h"
+#include "api/counts.h"
 #include "vmm/lib/loop.h"
 
 #define API_CONNECTIONS_MAX 10
@@ -34,6 +35,9 @@ MUST_CHECK int api_listen(const char *path, struct err *e);
  */
 MUST_CHECK int api_server_create(struct api_server **out, struct loop *loop, int fd,
 				 size_t body_max, action_handler handler, void *ctx);
+
+/* Count the requests there (borrowed for life) from now on. */
+void api_server_count(struct api_server *s, struct api_counts *counts);
 
 /*
  * Closes all connections and the socket. No turn of the loop may follow: operations in

@@ -11,6 +11,7 @@
 #include "vmm/lib/log.h"
 #include "vmm/lib/version.h"
 #include "vmm/vm_devices.h"
+#include "vmm/vm_outputs.h"
 
 /* A configuration file is read whole; nobody writes one this long. */
 #define CONFIG_FILE_MAX (1 * MIB)
@@ -126,6 +127,34 @@ static int patch_net(struct vm *vm, const struct action *a, struct reply *r, str
 			0;
 }
 
+static int put_logger(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_set_logger(&a->u.logger, e);
+
+	(void)vm;
+	(void)r;
+	return rc < 0 ? err_prefix(e, rc, "Logger error") : 0;
+}
+
+static int put_metrics(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_set_metrics(vm, &a->u.metrics, e);
+
+	(void)r;
+	return rc < 0 ? err_prefix(e, rc,
+				   "Metrics error: Cannot initialize the metrics system due to "
+				   "bad user input") :
+			0;
+}
+
+static int put_serial(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
+{
+	int rc = vm_set_serial(vm, &a->u.serial, e);
+
+	(void)r;
+	return rc < 0 ? err_prefix(e, rc, "Serial error") : 0;
+}
+
 /* What Firecracker says when it has no PCI bus, which alone would allow it. */
 #define NO_HOTPLUG "PCI is not enabled"
 
@@ -157,13 +186,14 @@ static int send_ctrl_alt_del(struct vm *vm, const struct action *a, struct reply
 	return 0;
 }
 
-/* There is no metrics file yet: what is counted goes to the log. */
+/* What is counted goes to the log, too: Firecracker writes nothing without metrics. */
 static int flush_metrics(struct vm *vm, const struct action *a, struct reply *r, struct err *e)
 {
 	(void)a;
 	(void)r;
 	(void)e;
 	vm_log_counts(vm);
+	metrics_write(vm->metrics);
 	return 0;
 }
 
@@ -205,6 +235,9 @@ static const struct control {
 	[ACTION_PUT_NET] = { PRE, put_net },
 	[ACTION_PATCH_NET] = { POST, patch_net },
 	[ACTION_DELETE_DEVICE] = { POST, delete_device },
+	[ACTION_PUT_LOGGER] = { PRE, put_logger },
+	[ACTION_PUT_METRICS] = { PRE, put_metrics },
+	[ACTION_PUT_SERIAL] = { PRE, put_serial },
 	[ACTION_INSTANCE_START] = { PRE, instance_start },
 	[ACTION_SEND_CTRL_ALT_DEL] = { POST, send_ctrl_alt_del },
 	[ACTION_FLUSH_METRICS] = { POST, flush_metrics },

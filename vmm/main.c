@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/server.h"
@@ -18,9 +17,11 @@
 #include "vmm/hv/launch.h"
 #include "vmm/instance.h"
 #include "vmm/lib/log.h"
+#include "vmm/lib/output.h"
 #include "vmm/options.h"
 #include "vmm/term.h"
 #include "vmm/lib/version.h"
+#include "vmm/vm_outputs.h"
 
 /* What is submitted at once: a batch of requests of a disk, and what else there is. */
 #define LOOP_ENTRIES 256
@@ -42,6 +43,7 @@ struct monitor {
 	struct vm *vm;
 	struct api_server *api;
 	struct console *console;
+	struct api_counts counts; /* of the API */
 	struct loop_op signal;
 	struct signalfd_siginfo siginfo;
 	int signals;
@@ -69,23 +71,6 @@ static void block_signals(void)
 
 /* ---- paths ---- */
 
-/*
- * Neither a FIFO without a reader nor a terminal may block us; on a regular file
- * O_NONBLOCK means nothing to people but something to io_uring.
- */
-static int open_output(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
-		      0600);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (S_ISREG(st.st_mode))
-		fcntl(fd, F_SETFL, O_WRONLY | O_APPEND);
-	return fd;
-}
-
 static int open_serial(struct program *p, struct err *e)
 {
 	const char *path = p->options.serial_path;
@@ -96,7 +81,7 @@ static int open_serial(struct program *p, struct err *e)
 		p->serial_out = console_copy(STDOUT_FILENO, O_WRONLY);
 		break;
 	case SERIAL_FILE:
-		p->serial_out = open_output(path);
+		p->serial_out = output_open(path);
 		if (p->serial_out < 0)
 			return err_set(e, p->serial_out, "serial output %s: %s", path,
 				       strerror(-p->serial_out));
@@ -110,6 +95,22 @@ static int open_serial(struct program *p, struct err *e)
 	return 0;
 }
 
+static int open_log(const struct options *o, struct err *e)
+{
+	int rc = log_open(o->log_path);
+
+	log_set_id(o->id);
+	if (rc < 0)
+		return err_set(e, rc, "log file %s: %s", o->log_path, strerror(-rc));
+	log_set_level(o->level);
+	if (o->module)
+		log_set_module(o->module);
+	if (o->show_level)
+		log_show_level(true);
+	log_show_origin(o->show_origin);
+	return 0;
+}
+
 static int open_paths(struct program *p, struct err *e)
 {
 	int no_dir = instance_create(&p->instance, &p->options, e);
@@ -117,10 +118,9 @@ static int open_paths(struct program *p, struct err *e)
 
 	if (no_dir < 0 && instance_needed(&p->options))
 		return no_dir;
-	rc = log_open(p->options.log_path);
+	rc = open_log(&p->options, e);
 	if (rc < 0)
-		return err_set(e, rc, "log file %s: %s", p->options.log_path, strerror(-rc));
-	log_set_level(p->options.level);
+		return rc;
 	if (no_dir < 0)
 		log_warn("xenolith", "%s", e->text);
 	if (!p->options.no_api) {
@@ -175,9 +175,26 @@ static int start_services(struct monitor *m, struct err *e)
 	if (rc == 0 && p->api_fd >= 0)
 		rc = api_server_create(&m->api, m->loop, p->api_fd, p->options.body_max,
 				       control_apply, m->vm);
+	if (rc == 0 && m->api)
+		api_server_count(m->api, &m->counts);
 	if (rc < 0)
 		return err_set(e, rc, "starting the API: %s", strerror(-rc));
 	return 0;
+}
+
+static int open_metrics(struct monitor *m, struct err *e)
+{
+	const char *path = m->program->options.metrics_path;
+	struct metrics_config c = { .emit_id = false };
+	int rc;
+
+	if (!path)
+		return 0;
+	if (strlen(path) >= sizeof(c.path))
+		return err_set(e, -ENAMETOOLONG, "metrics file: %s", strerror(ENAMETOOLONG));
+	memcpy(c.path, path, strlen(path) + 1);
+	rc = vm_set_metrics(m->vm, &c, e);
+	return rc < 0 ? err_prefix(e, rc, "metrics file %s", path) : 0;
 }
 
 static int set_up(struct monitor *m, struct hv *hv, struct err *e)
@@ -189,6 +206,9 @@ static int set_up(struct monitor *m, struct hv *hv, struct err *e)
 		.plain_boot_args = p->options.plain_boot_args,
 		.serial_in = p->serial_in,
 		.serial_out = p->serial_out,
+		.serial_socket = p->console_fd >= 0,
+		.metrics_period_ms = p->options.metrics_period_ms,
+		.api_counts = p->api_fd >= 0 ? &m->counts : NULL,
 		.process_start_ns = p->start_ns,
 	};
 	int rc = loop_create(&m->loop, LOOP_ENTRIES);
@@ -198,6 +218,8 @@ static int set_up(struct monitor *m, struct hv *hv, struct err *e)
 		return err_set(e, rc, "io_uring: %s", strerror(-rc));
 	}
 	rc = vm_create(&m->vm, m->loop, hv, &params, e);
+	if (rc == 0)
+		rc = open_metrics(m, e);
 	if (rc == 0)
 		rc = start_services(m, e);
 	return rc;
@@ -250,6 +272,7 @@ static int monitor_main(void *ctx, struct hv *hv)
 	struct err e;
 
 	(void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
+	log_set_thread("monitor");
 	log_info("monitor", "%s", hv->ops->describe(hv));
 	if (m.program->options.serial == SERIAL_STDIO)
 		term_raw(&m.program->term);

@@ -27,7 +27,8 @@ static int set_level(struct options *o, const char *value, struct err *e)
 {
 	if (log_level_parse(value, &o->level) < 0)
 		return err_set(e, -EINVAL,
-			       "Invalid --level '%s': Off, Error, Warn, Info or Debug", value);
+			       "Invalid --level '%s': Off, Error, Warn, Info, Debug or Trace",
+			       value);
 	return 0;
 }
 
@@ -56,14 +57,21 @@ static int set_serial(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
-static int set_body_max(struct options *o, const char *value, struct err *e)
+/* Up to 32 bits of decimal digits. */
+static bool parse_number(const char *value, unsigned long *out)
 {
 	char *end;
-	unsigned long n;
 
 	errno = 0;
-	n = strtoul(value, &end, 10);
-	if (errno || *end || end == value || *value == '-' || n > UINT32_MAX)
+	*out = strtoul(value, &end, 10);
+	return !errno && !*end && end != value && *value != '-' && *out <= UINT32_MAX;
+}
+
+static int set_body_max(struct options *o, const char *value, struct err *e)
+{
+	unsigned long n;
+
+	if (!parse_number(value, &n))
 		return err_set(e, -EINVAL, "Invalid --http-api-max-payload-size '%s'", value);
 	o->body_max = n;
 	return 0;
@@ -75,6 +83,16 @@ static int check_number(struct options *o, const char *value, struct err *e)
 	(void)o;
 	if (!*value || value[strspn(value, "0123456789")])
 		return err_set(e, -EINVAL, "Invalid number of microseconds '%s'", value);
+	return 0;
+}
+
+static int set_metrics_period(struct options *o, const char *value, struct err *e)
+{
+	unsigned long n;
+
+	if (!parse_number(value, &n) || n == 0)
+		return err_set(e, -EINVAL, "Invalid --metrics-period-ms '%s'", value);
+	o->metrics_period_ms = n;
 	return 0;
 }
 
@@ -105,7 +123,17 @@ static const struct flag {
 	  "add nothing to boot_args on the kernel's command line" },
 	{ "--log-path", "FILE", NULL, offsetof(struct options, log_path),
 	  "log to a file or FIFO [standard error]" },
-	{ "--level", "LEVEL", set_level, 0, "Off, Error, Warn, Info or Debug [Info]" },
+	{ "--level", "LEVEL", set_level, 0, "Off, Error, Warn, Info, Debug or Trace [Info]" },
+	{ "--module", "NAME", NULL, offsetof(struct options, module),
+	  "log only modules whose name begins so" },
+	{ "--show-level", NULL, NULL, offsetof(struct options, show_level),
+	  "show the level of log lines in files, too" },
+	{ "--show-log-origin", NULL, NULL, offsetof(struct options, show_origin),
+	  "show the source file and line of log lines" },
+	{ "--metrics-path", "FILE", NULL, offsetof(struct options, metrics_path),
+	  "write metrics to a file or FIFO [none]" },
+	{ "--metrics-period-ms", "MS", set_metrics_period, 0,
+	  "time between two lines of metrics [60000]" },
 	{ "--http-api-max-payload-size", "BYTES", set_body_max, 0,
 	  "longest request body accepted [51200]" },
 	{ "--no-seccomp", NULL, NULL, offsetof(struct options, no_seccomp),

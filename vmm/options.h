@@ -21,12 +21,16 @@ struct options {
 	const char *id;
 	const char *config_file; /* NULL: none */
 	const char *log_path; /* NULL: standard error */
+	const char *module; /* NULL: all */
+	const char *metrics_path; /* NULL: none */
+	uint64_t metrics_period_ms; /* 0: not given */
 	enum log_level level;
 	enum serial_kind serial;
 	const char *serial_path; /* SERIAL_FILE, SERIAL_SOCKET; NULL: in the run directory */
 	size_t body_max;
 	bool no_api;
 	bool run_log; /* log to the run directory */
+	bool show_level, show_origin;
 	bool boot_timer;
 	bool plain_boot_args; /* add nothing to the client's boot arguments */
 	bool no_seccomp; /* nothing to switch off yet */

@@ -263,6 +263,8 @@ int vm_start(struct vm *vm, struct err *e)
 		return rc;
 	}
 	vm->state = INSTANCE_RUNNING;
+	metrics_took(vm->metrics, METRICS_START, clock_ns() - vm->start_request_ns);
+	metrics_start(vm->metrics);
 	close_image(&vm->kernel_fd);
 	close_image(&vm->initrd_fd);
 	log_info("vm", "started, %llu us after InstanceStart",
@@ -274,24 +276,31 @@ int vm_start(struct vm *vm, struct err *e)
 
 int vm_pause(struct vm *vm, struct err *e)
 {
+	uint64_t begin = clock_ns();
 	int rc = 0;
 
 	if (vm->state == INSTANCE_RUNNING)
 		rc = vm->hv->ops->pause(vm->hv, e);
-	if (rc == 0)
-		vm->state = INSTANCE_PAUSED;
-	return rc;
+	if (rc < 0)
+		return rc;
+	vm->state = INSTANCE_PAUSED;
+	metrics_took(vm->metrics, METRICS_PAUSE, clock_ns() - begin);
+	return 0;
 }
 
 int vm_resume(struct vm *vm, struct err *e)
 {
+	uint64_t begin = clock_ns();
 	int rc = 0;
 
 	if (vm->state == INSTANCE_PAUSED)
 		rc = vm->hv->ops->resume(vm->hv, e);
-	if (rc == 0)
-		vm->state = INSTANCE_RUNNING;
-	return rc;
+	if (rc < 0)
+		return rc;
+	vm->state = INSTANCE_RUNNING;
+	metrics_took(vm->metrics, METRICS_RESUME, clock_ns() - begin);
+	metrics_resume(vm->metrics);
+	return 0;
 }
 
 void vm_press_power_button(struct vm *vm)
@@ -385,7 +394,8 @@ int vm_create(struct vm **out, struct loop *loop, struct hv *hv, const struct vm
 	vm->kernel_fd = vm->initrd_fd = vm->io_vcpu = -1;
 	vm->prepare.op.done = prepare_done;
 	config_init(&vm->config);
-	rc = attach_devices(vm, e);
+	rc = metrics_create(&vm->metrics, vm);
+	rc = rc < 0 ? err_set(e, rc, "out of memory") : attach_devices(vm, e);
 	if (rc < 0) {
 		vm_destroy(vm);
 		return rc;
@@ -405,12 +415,14 @@ void vm_stop(struct vm *vm)
 		log_warn("vm", "%s", why.text);
 	vm_devices_stop(vm);
 	serial_flush(vm->serial);
+	metrics_finish(vm->metrics);
 }
 
 void vm_destroy(struct vm *vm)
 {
 	bool all = vm_devices_destroy(vm);
 
+	metrics_destroy(vm->metrics);
 	if (vm->serial)
 		serial_destroy(vm->serial);
 	if (all)

@@ -10,6 +10,7 @@
 #define VMM_VM_H
 
 #include "api/action.h"
+#include "api/counts.h"
 #include "boot/load.h"
 #include "devices/bus.h"
 #include "devices/platform.h"
@@ -17,6 +18,7 @@
 #include "vmm/hv/hv.h"
 #include "vmm/lib/exit.h"
 #include "vmm/lib/log.h"
+#include "vmm/metrics.h"
 #include "vmm/vm_devices.h"
 
 struct vm_params {
@@ -24,6 +26,9 @@ struct vm_params {
 	bool boot_timer;
 	bool plain_boot_args;
 	int serial_in, serial_out; /* -1: none; borrowed */
+	bool serial_socket; /* clients of a socket are the serial port's other end */
+	uint64_t metrics_period_ms; /* 0: METRICS_PERIOD_MS */
+	const struct api_counts *api_counts; /* NULL: no API; borrowed */
 	uint64_t process_start_ns;
 };
 
@@ -50,6 +55,7 @@ struct vm {
 	unsigned bus_fixed; /* ranges that are always there: the devices' come after them */
 	struct vm_devices devices;
 	struct log_guest guest_log;
+	struct metrics *metrics; /* owned */
 
 	int io_vcpu; /* whose access is being done; -1: none is */
 	uint8_t holds[CONFIG_VCPUS_MAX]; /* what keeps each vCPU waiting */

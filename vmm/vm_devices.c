@@ -182,7 +182,7 @@ int vm_devices_create(struct vm *vm, struct boot_machine *machine, struct err *e
 
 /* ---- ending them ---- */
 
-static struct virtio_dev *virtio(const struct vm_device *d)
+struct virtio_dev *vm_device_virtio(const struct vm_device *d)
 {
 	return d->blk ? virtio_blk_dev(d->blk) : virtio_net_dev(d->net);
 }
@@ -199,7 +199,7 @@ static bool destroy_devices(struct vm *vm)
 	for (unsigned i = 0; i < vm->devices.n; i++) {
 		struct vm_device *d = vm->devices.devices[i];
 
-		if (has_device(d) && virtio(d)->run != VIRTIO_IDLE) {
+		if (has_device(d) && vm_device_virtio(d)->run != VIRTIO_IDLE) {
 			all = false;
 			continue;
 		}
@@ -225,7 +225,7 @@ void vm_devices_undo(struct vm *vm)
 static bool all_idle(const struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->devices.n; i++)
-		if (virtio(vm->devices.devices[i])->run != VIRTIO_IDLE)
+		if (vm_device_virtio(vm->devices.devices[i])->run != VIRTIO_IDLE)
 			return false;
 	return true;
 }
@@ -245,7 +245,7 @@ void vm_devices_stop(struct vm *vm)
 
 		/* What the guest sees matters no more, and its pages may go at any time. */
 		virtio_mmio_set_page(&d->mmio, NULL);
-		virtio_reset(virtio(d));
+		virtio_reset(vm_device_virtio(d));
 	}
 	if (all_idle(vm))
 		return;
@@ -258,9 +258,10 @@ void vm_devices_stop(struct vm *vm)
 		if (loop_turn(vm->loop) < 0)
 			return;
 	for (unsigned i = 0; i < vm->devices.n; i++)
-		if (virtio(vm->devices.devices[i])->run != VIRTIO_IDLE)
+		if (vm_device_virtio(vm->devices.devices[i])->run != VIRTIO_IDLE)
 			log_error("vm", "%s: requests did not end within %d ms",
-				  virtio(vm->devices.devices[i])->name, VM_DEVICES_STOP_MS);
+				  vm_device_virtio(vm->devices.devices[i])->name,
+				  VM_DEVICES_STOP_MS);
 }
 
 bool vm_devices_destroy(struct vm *vm)
@@ -305,7 +306,7 @@ void vm_devices_log(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->devices.n; i++) {
 		const struct vm_device *d = vm->devices.devices[i];
-		const struct virtio_dev *dev = virtio(d);
+		const struct virtio_dev *dev = vm_device_virtio(d);
 		uint64_t notifications = 0;
 
 		for (unsigned q = 0; q < dev->n_queues; q++)

@@ -81,6 +81,9 @@ void vm_devices_undo(struct vm *vm);
 #define VM_DEVICES_STOP_MS 2000
 void vm_devices_stop(struct vm *vm);
 
+/* The part of a device that all kinds have. */
+struct virtio_dev *vm_device_virtio(const struct vm_device *d);
+
 /* Log what was counted so far. */
 void vm_devices_log(struct vm *vm);
 

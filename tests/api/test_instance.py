@@ -46,7 +46,7 @@ def test_what_is_in_it(xenolith, run):
     for name in (run, path):
         assert stat.S_IMODE(os.stat(name).st_mode) == 0o700
     with open(os.path.join(path, "log"), encoding="utf-8") as f:
-        assert "info monitor" in f.read()
+        assert "] monitor" in f.read()
     assert vm.log() == ""
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(os.path.join(path, "console.socket"))
@@ -145,7 +145,7 @@ def test_launching_does_not_need_a_directory(xenolith, tmp, kind):
     """A client that names all paths does not ask for one."""
     path, why = bad_base(tmp, kind)
     vm = xenolith(env={"XENOLITH_RUN_DIR": path})
-    assert f" warn xenolith run directory {path}: " in vm.log() and why in vm.log()
+    assert f":WARN] xenolith run directory {path}: " in vm.log() and why in vm.log()
     for args in (["--run-log"], ["--serial", "socket"]):
         other = xenolith(*args, env={"XENOLITH_RUN_DIR": path}, wait=False)
         assert other.wait() == 1

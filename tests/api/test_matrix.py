@@ -30,6 +30,9 @@ SERVED = [
     ("PUT", "/network-interfaces/n", {"iface_id": "n", "host_dev_name": TAP}, 204, NO_HOTPLUG),
     ("PATCH", "/network-interfaces/n", {"iface_id": "n"}, BEFORE, NOT_FOUND),
     ("DELETE", "/network-interfaces/n", None, BEFORE, NO_HOTPLUG),
+    ("PUT", "/logger", {"level": "Info"}, 204, AFTER),
+    ("PUT", "/metrics", {"metrics_path": "/dev/null"}, 204, AFTER),
+    ("PUT", "/serial", {"serial_out_path": "/dev/null"}, 204, AFTER),
     ("PUT", "/actions", {"action_type": "InstanceStart"},
      "Cannot start microvm without kernel configuration.", AFTER),
     ("PUT", "/actions", {"action_type": "FlushMetrics"}, BEFORE, 204),
@@ -65,9 +68,6 @@ ABSENT = [
     ("PUT", "/vsock", "vsock device", None, AFTER),
     ("PUT", "/snapshot/create", "snapshots", BEFORE, None),
     ("PUT", "/snapshot/load", "snapshots", None, AFTER),
-    ("PUT", "/logger", "logger", None, AFTER),
-    ("PUT", "/metrics", "metrics file", None, AFTER),
-    ("PUT", "/serial", "serial port", None, AFTER),
 ]
 
 PATHS = sorted({p for _, p, *_ in SERVED + ABSENT} |

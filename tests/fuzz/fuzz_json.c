@@ -49,7 +49,8 @@ static bool apply(struct vm_config *c, const struct action *a)
 		return config_put_drive(c, &a->u.drive, &e) >= 0;
 	if (a->kind == ACTION_PUT_NET)
 		return config_put_net(c, &a->u.net, &e) >= 0;
-	c->boot = a->u.boot;
+	if (a->kind == ACTION_PUT_BOOT_SOURCE)
+		c->boot = a->u.boot;
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #define VMM_LIB_CONFIG_H
 
 #include "vmm/lib/err.h"
+#include "vmm/lib/log.h"
 
 #define CONFIG_VCPUS_MAX 32
 #define CONFIG_PATH_MAX 4096
@@ -96,6 +97,30 @@ struct net_config {
 struct net_update {
 	char id[CONFIG_ID_MAX + 1];
 	struct rate_limiter_config rx_limit, tx_limit;
+};
+
+/* Where the log goes and what it shows: what a PUT of /logger gives, the rest stays. */
+struct logger_config {
+	bool has_path, has_level, has_show_level, has_show_origin, has_module;
+	enum log_level level;
+	bool show_level, show_origin;
+	char module[LOG_NAME_MAX + 1];
+	char path[CONFIG_PATH_MAX];
+};
+
+#define CONFIG_PROPERTIES_MAX 4096
+
+struct metrics_config {
+	char path[CONFIG_PATH_MAX];
+	bool emit_id;
+	char properties[CONFIG_PROPERTIES_MAX]; /* a JSON object of strings; "": none */
+};
+
+/* Where the serial port's output goes, and how much of it. */
+struct serial_config {
+	bool has_path;
+	struct token_bucket_config limit; /* of bytes */
+	char path[CONFIG_PATH_MAX];
 };
 
 /*
