@@ -74,6 +74,9 @@ static int number_value(const struct option *o, const char *value, uint64_t *out
 	if (rc < 0 || *rest)
 		return err_set(e, -EINVAL, "%s '%s': not a number%s", o->name, value,
 			       o->kind == OPTION_MIB ? " of MiB (512, 512M, 2G)" : "");
+	if (n < o->min)
+		return err_set(e, -EINVAL, "%s '%s': at least %llu", o->name, value,
+			       (unsigned long long)o->min);
 	if (o->max && n > o->max)
 		return err_set(e, -EINVAL, "%s '%s': at most %llu", o->name, value,
 			       (unsigned long long)o->max);

@@ -28,8 +28,8 @@ struct ctl {
 enum option_kind {
 	OPTION_FLAG, /* bool */
 	OPTION_TEXT, /* const char *, borrowed from argv */
-	OPTION_NUMBER, /* uint64_t, decimal; at most `max` */
-	OPTION_MIB, /* uint64_t in MiB: 512, 512M, 2G; at most `max` MiB */
+	OPTION_NUMBER, /* uint64_t, decimal; `min` to `max` */
+	OPTION_MIB, /* uint64_t in MiB: 512, 512M, 2G; `min` to `max` MiB */
 	OPTION_LIST, /* struct option_list: may be given several times */
 };
 
@@ -55,7 +55,7 @@ struct option {
 	enum option_kind kind;
 	const char *value; /* what to call the value in the help; NULL for flags */
 	size_t at; /* in the command's structure */
-	uint64_t max; /* of numbers; 0: any */
+	uint64_t min, max; /* of numbers; max 0: any */
 	enum completion completes;
 	const char *help; /* one line; the default in [brackets] */
 };

@@ -52,12 +52,14 @@ struct spec_options {
 		  .kind = OPTION_MIB,                                                    \
 		  .value = "MIB",                                                        \
 		  .at = offsetof(type, field.memory_mib),                                \
+		  .min = 1,                                                              \
 		  .max = UINT64_C(1) << 24,                                              \
 		  .help = "as 512, 512M or 2G [256]" },                                  \
 		{ .name = "--cpus",                                                      \
 		  .kind = OPTION_NUMBER,                                                 \
 		  .value = "N",                                                          \
 		  .at = offsetof(type, field.cpus),                                      \
+		  .min = 1,                                                              \
 		  .max = CONFIG_VCPUS_MAX,                                               \
 		  .help = "virtual CPUs [1]" },                                          \
 		{ .name = "--append",                                                    \

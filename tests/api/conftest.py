@@ -7,6 +7,7 @@ import tempfile
 import pytest
 
 import elf
+from ctl import Ctl
 from harness import Monitor, binary
 from taps import Taps
 
@@ -72,3 +73,14 @@ def xenolith(tmp, tap, request):
 def vm(xenolith):
     """One monitor with its API, not started."""
     return xenolith()
+
+
+@pytest.fixture
+def ctl(tmp):
+    """xenolithctl: ctl("ps"). What a test has started it must also have ended."""
+    runner = Ctl(tmp)
+    try:
+        yield runner
+        runner.nothing_left()
+    finally:
+        runner.finish()
