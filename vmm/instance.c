@@ -130,6 +130,8 @@ static int place_all(struct instance_dir *d, struct options *o, struct err *e)
 		rc = place(d, RUNDIR_CONSOLE, &o->serial_path, d->console, e);
 	if (rc == 0 && (o->log_path || o->run_log))
 		rc = place(d, RUNDIR_LOG, &o->log_path, d->log, e);
+	if (rc == 0 && o->metrics_path)
+		rc = place(d, RUNDIR_METRICS, &o->metrics_path, d->metrics, e);
 	return rc;
 }
 

@@ -13,6 +13,7 @@
 struct instance_dir {
 	char path[RUNDIR_PATH_MAX]; /* empty: there is none */
 	char api[RUNDIR_PATH_MAX], console[RUNDIR_PATH_MAX], log[RUNDIR_PATH_MAX];
+	char metrics[RUNDIR_PATH_MAX];
 };
 
 /*

@@ -15,6 +15,8 @@ const struct command *const ctl_commands[] = {
 	&cmd_config,
 	&cmd_ps,
 	&cmd_top,
+	&cmd_logs,
+	&cmd_metrics,
 	&cmd_api,
 	NULL,
 };

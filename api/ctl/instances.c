@@ -51,6 +51,7 @@ bool instances_read(struct instance *out, const char *base, const char *name)
 	find_file(out, dir, RUNDIR_API, out->api);
 	find_file(out, dir, RUNDIR_CONSOLE, out->console);
 	find_file(out, dir, RUNDIR_LOG, out->log);
+	find_file(out, dir, RUNDIR_METRICS, out->metrics);
 	close(dir);
 	return true;
 }
@@ -169,6 +170,13 @@ int instances_find(struct instance *out, const char *base, const char *name, str
 		rc = err_set(e, -ENOENT, "which instance? running: %s", living);
 	instances_free(&list);
 	return rc;
+}
+
+int instances_find_any(struct instance *out, const char *base, const char *name, struct err *e)
+{
+	int rc = instances_find(out, base, name, e);
+
+	return rc == -ENOENT && name && instances_read(out, base, name) ? 0 : rc;
 }
 
 unsigned instances_clean(const char *base)

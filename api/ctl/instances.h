@@ -22,6 +22,7 @@ struct instance {
 	char dir[RUNDIR_PATH_MAX];
 	/* Paths in `dir`; empty when there is no such thing. */
 	char api[RUNDIR_PATH_MAX], console[RUNDIR_PATH_MAX], log[RUNDIR_PATH_MAX];
+	char metrics[RUNDIR_PATH_MAX];
 };
 
 struct instances {
@@ -44,6 +45,10 @@ void instances_free(struct instances *list);
  */
 MUST_CHECK int instances_find(struct instance *out, const char *base, const char *name,
 			      struct err *e);
+
+/* The same, or a dead one whose directory has this name. */
+MUST_CHECK int instances_find_any(struct instance *out, const char *base, const char *name,
+				  struct err *e);
 
 /* Remove the directories of dead instances; returns how many there were. */
 unsigned instances_clean(const char *base);

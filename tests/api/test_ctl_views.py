@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What xenolithctl shows of the instances of a host: ps, top."""
+"""What xenolithctl shows of the instances of a host: ps, top, logs, metrics."""
 import contextlib
 import fcntl
 import json
@@ -462,3 +462,142 @@ def test_top_on_a_terminal_that_cannot_do_it(instances, terminal, term):
     terminal.enter(f"TERM={term} " + " ".join(instances.argv("top")) + "; echo status $?")
     terminal.wait_for("^status 0$")
     assert terminal.modes() == "10" and re.search("^one ", terminal.text(), re.M)
+
+
+# ---- logs ----
+
+def test_logs_of_an_instance(instances, tmp, kernel):
+    vm = instances.start("one", "--run-log")
+    vm.start(kernel)
+    path = os.path.join(instances.dir, "one", "log")
+    with open(path, encoding="utf-8") as f:
+        log = f.read()
+    assert len(log.splitlines()) > 1
+    assert instances.run("logs", "one") == log
+    assert instances.run("logs") == log, "there is only one"
+    assert instances.run("logs", "-n", "1") == log.splitlines()[-1] + "\n"
+    assert instances.run("logs", "--lines", "0") == ""
+    assert [json.loads(line) for line in instances.run("logs", "--json").splitlines()] == \
+        [{"line": line} for line in log.splitlines()]
+
+
+def test_logs_of_a_file_elsewhere(instances, tmp):
+    path = os.path.join(tmp, "elsewhere")
+    vm = instances.start("one", "--log-path", path)
+    vm.get("/")
+    with open(path, encoding="utf-8") as f:
+        assert instances.run("logs", "one") == f.read() != ""
+
+
+def test_logs_follow_until_the_end(instances, kernel):
+    vm = instances.start("one", "--run-log")
+    with subprocess.Popen(instances.argv("logs", "-f", "one"), stdout=subprocess.PIPE,
+                          text=True) as p:
+        first = p.stdout.readline()
+        assert first
+        vm.start(kernel)
+        assert vm.terminate() == 143
+        rest = p.stdout.read()
+        assert p.wait(TIMEOUT) == 0
+    # The file is gone with the instance; what it logged last was seen.
+    assert "exit status 143" in rest, rest
+
+
+def test_logs_of_the_dead(instances):
+    path = instances.add("dead", 1, alive=False)
+    with open(os.path.join(path, "log"), "w", encoding="utf-8") as f:
+        f.write("its last words\nand h")
+    assert instances.run("logs", "dead") == "its last words\nand h\n"
+    assert instances.run("logs", "-f", "dead") == "its last words\nand h\n"
+
+
+def test_logs_do_not_harm_the_terminal(instances):
+    path = instances.add("evil", os.getpid())
+    with open(os.path.join(path, "log"), "wb") as f:
+        f.write(b"\x1b[2J \xc2\x9b \xc3\xa4 \xff\n")
+    assert instances.run("logs") == "?[2J ?? \u00e4 ?\n"
+
+
+def refusal(instances, *args):
+    done = subprocess.run(instances.argv(*args), capture_output=True, text=True, check=False,
+                          timeout=TIMEOUT)
+    assert done.returncode == 1 and done.stdout == "", done
+    return done.stderr
+
+
+def test_logs_that_cannot_be_shown(instances, tmp):
+    instances.start("plain")
+    assert "--run-log or --log-path" in refusal(instances, "logs", "plain")
+    assert "no instance 'other'" in refusal(instances, "logs", "other")
+    fifo = os.path.join(tmp, "fifo")
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        instances.start("fifo", "--log-path", fifo)
+        assert "not a regular file" in refusal(instances, "logs", "fifo")
+        assert json.loads(refusal(instances, "logs", "fifo", "--json"))["error"]
+    finally:
+        os.close(reader)
+
+
+# ---- metrics ----
+
+LINES = [{"utc_timestamp_ms": 1, "vmm": {"a": 0}},
+         {"utc_timestamp_ms": 2, "vmm": {"a": 7, "b": 0}, "net": {"x": {"sum_us": 3}}, "flag": "t"}]
+
+
+@pytest.fixture
+def measured(instances):
+    """The metrics file of an instance that does not write it itself."""
+    path = os.path.join(instances.add("one", os.getpid()), "metrics")
+    with open(path, "w", encoding="utf-8") as f:
+        for line in LINES:
+            f.write(json.dumps(line) + "\n")
+        f.write('{"utc_timestamp_ms": 3, "half')
+    return path
+
+
+def test_metrics_shows_the_last_whole_line(instances, measured):
+    assert json.loads(instances.run("metrics", "--json")) == LINES[1]
+    shown = [line.split() for line in instances.run("metrics", "one").splitlines()]
+    assert shown == [["utc_timestamp_ms", "2"], ["vmm.a", "7"], ["net.x", '{"sum_us":3}'],
+                     ["flag", '"t"']]
+    assert ["vmm.b", "0"] in [line.split() for line in
+                              instances.run("metrics", "--all").splitlines()]
+
+
+def test_metrics_of_a_monitor(instances, tmp, kernel):
+    vm = instances.start("one", "--metrics-path", os.path.join(tmp, "metrics"))
+    assert "nothing has been written yet" in refusal(instances, "metrics")
+    assert "one: " in refusal(instances, "metrics", "--flush"), "it has not been started"
+    vm.start(kernel)
+    wait_until(lambda: os.path.getsize(os.path.join(tmp, "metrics")), "the first line")
+    first = json.loads(instances.run("metrics", "--json"))
+    second = json.loads(instances.run("metrics", "--json", "--flush"))
+    assert second["utc_timestamp_ms"] > first["utc_timestamp_ms"]
+    shown = instances.run("metrics", "--all")
+    assert re.search(rf"^utc_timestamp_ms +{second['utc_timestamp_ms']}$", shown, re.M)
+    assert len(shown.splitlines()) > len(instances.run("metrics").splitlines())
+
+
+def test_metrics_follow(instances, measured):
+    with subprocess.Popen(instances.argv("metrics", "-f", "--json"), stdout=subprocess.PIPE) as p:
+        assert json.loads(p.stdout.readline()) == LINES[1]
+        with open(measured, "a", encoding="utf-8") as f:
+            f.write('": 5}\n')
+        assert json.loads(p.stdout.readline()) == {"utc_timestamp_ms": 3, "half": 5}
+        instances.locks[0].close()
+        assert p.stdout.read() == b"" and p.wait(TIMEOUT) == 0
+
+
+def test_metrics_that_cannot_be_shown(instances, measured):
+    with open(measured, "w", encoding="utf-8"):
+        pass
+    assert "nothing has been written yet" in refusal(instances, "metrics")
+    for text in ("no JSON\n", "[1]\n"):
+        with open(measured, "w", encoding="utf-8") as f:
+            f.write(text)
+        assert "no JSON" in refusal(instances, "metrics")
+    assert "has no API" in refusal(instances, "metrics", "--flush")
+    os.unlink(measured)
+    assert "--metrics-path FILE" in refusal(instances, "metrics")

@@ -56,11 +56,13 @@ def test_what_is_in_it(xenolith, run):
 
 def test_paths_elsewhere_become_links(xenolith, run, tmp):
     log, console = os.path.join(tmp, "a.log"), "c.socket"   # relative to its directory
-    vm = start(xenolith, run, "--log-path", log, "--serial", f"unix:{console}")
+    vm = start(xenolith, run, "--log-path", log, "--serial", f"unix:{console}",
+               "--metrics-path", "m")
     path = os.path.join(run, "anonymous-instance")
     assert os.readlink(os.path.join(path, "api.socket")) == vm.sock_path
     assert os.readlink(os.path.join(path, "log")) == log
     assert os.readlink(os.path.join(path, "console.socket")) == os.path.join(vm.dir, console)
+    assert os.readlink(os.path.join(path, "metrics")) == os.path.join(vm.dir, "m")
     with Http(os.path.join(path, "api.socket")) as http:
         assert http.request("GET", "/").status == 200
     vm.finish()

@@ -7,6 +7,7 @@
  *	api.socket	the API, unless there is none
  *	console.socket	the serial port, when it is a socket
  *	log		the log, when it is a file
+ *	metrics		the metrics, when they are written from the start
  *
  * each the thing itself or a symbolic link to where it is. The name of the directory is
  * the instance's id, or `ID.PID` when there is a living one of that id already ('.' is
@@ -28,6 +29,7 @@
 #define RUNDIR_API "api.socket"
 #define RUNDIR_CONSOLE "console.socket"
 #define RUNDIR_LOG "log"
+#define RUNDIR_METRICS "metrics"
 
 /* "ID.PID" with its NUL. */
 #define RUNDIR_NAME_MAX (CONFIG_ID_MAX + 1 + 10 + 1)
