@@ -6,8 +6,8 @@
  * Why not a library: what clients rely on is not what libraries do. Heads are
  * byte-exact (no reason phrase, no Date), a request that cannot be parsed is answered
  * in JSON and the connection lives on, methods are refused before paths are looked
- * at, lines end at 1024 bytes, and chunked bodies do not exist. libmicrohttpd, for
- * one, closes the connection on a parse error and writes its own heads and errors.
+ * at, lines end at 1024 bytes, and chunked bodies do not exist. docs/api.md has what
+ * libmicrohttpd and others do instead.
  *
  * Input from clients: every byte fed. Bounded: a line, the body of the request that
  * is being received, and what the bytes of one http_feed make.
