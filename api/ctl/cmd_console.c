@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* console: an instance's serial port in this terminal. */
 #include "api/ctl/cmd.h"
-#include "api/ctl/instances.h"
+#include "api/ctl/monitor.h"
 #include "api/ctl/session.h"
-#include "api/ctl/tty.h"
 #include "vmm/lib/log.h"
 
 #include <signal.h>
@@ -15,7 +14,7 @@ struct console_options {
 };
 
 /* How long a monitor takes to be gone after it closed its console. */
-#define GONE_MS 500
+#define GONE_MS 30000
 
 static int take_signals(void)
 {
@@ -35,7 +34,7 @@ static bool still_alive(const struct ctl *ctl, const char *name)
 	struct instance i;
 
 	while (instances_read(&i, ctl->run_dir, name) && i.alive) {
-		if (clock_ms() >= end)
+		if (instance_answers(&i) || clock_ms() >= end)
 			return true;
 		usleep(10000);
 	}

@@ -18,7 +18,7 @@
 /* As timeout(1). */
 #define TIMED_OUT 124
 /* How long the end of a VM may take after its console was closed. */
-#define END_MS 10000
+#define END_MS 30000
 
 struct run_options {
 	struct spec_options spec;
@@ -198,19 +198,24 @@ static int ended(struct run *r)
 	}
 	if (r->command.stage == GUEST_BOOTING && r->command.n_tail && !o->json)
 		fprintf(o->err, "%.*s\n", (int)r->command.n_tail, r->command.tail);
-	return out_error(o, NO_STATUS, "%s before the command %s; without it: status %d",
-			 meaning(status),
-			 r->command.stage == GUEST_BOOTING ? "began" : "had ended", status);
+	return out_error(o, NO_STATUS, "%s (status %d) before the command %s", meaning(status),
+			 status, r->command.stage == GUEST_BOOTING ? "began" : "had ended");
 }
 
 /* The console was closed: the VM has ended, or somebody else has the console. */
 static int closed(struct run *r)
 {
-	if (monitor_wait(&r->monitor, END_MS))
-		return ended(r);
-	return out_error(&r->ctl->out, CTL_FAILED,
-			 "another client has taken the console of %s; it is ended",
-			 r->monitor.instance.name);
+	uint64_t end = clock_ms() + END_MS;
+
+	while (!monitor_wait(&r->monitor, 100)) {
+		/* One that is ending does not answer. */
+		if (instance_answers(&r->monitor.instance) || clock_ms() >= end)
+			return out_error(
+				&r->ctl->out, CTL_FAILED,
+				"another client has taken the console of %s; it is ended",
+				r->monitor.instance.name);
+	}
+	return ended(r);
 }
 
 static int conclude(struct run *r, enum session_end end)
@@ -257,6 +262,7 @@ static void clean_up(struct run *r)
 
 static int go(struct run *r, const char *name)
 {
+	enum session_end end;
 	struct err e;
 	int rc = prepare(r, &e);
 
@@ -281,7 +287,9 @@ static int go(struct run *r, const char *name)
 	}
 	if (r->o->timeout_s)
 		r->session.deadline_ms = clock_ms() + r->o->timeout_s * 1000;
-	return conclude(r, session_run(&r->session));
+	end = session_run(&r->session);
+	tty_restore(&r->tty);
+	return conclude(r, end);
 }
 
 static int run_run(const struct ctl *ctl, const void *options, unsigned n,

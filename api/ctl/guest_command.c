@@ -67,8 +67,8 @@ static void put_quoted(struct text *t, const char *s)
 /* What is not there cannot be mounted, or is already: what these say comes before the mark. */
 #define PREPARE                                                                             \
 	"unset IFS;set +f;export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:" \
-	"/usr/bin:/sbin:/bin;cd /;mount -t proc p /proc;mount -t sysfs s /sys;"             \
-	"mount -t devtmpfs d /dev;"
+	"/usr/bin:/sbin:/bin;cd /;m(){ mount -t $1 $1 $2||busybox mount -t $1 $1 $2;};"     \
+	"m proc /proc;m sysfs /sys;m devtmpfs /dev;"
 
 int guest_command_args(char *out, size_t size, const char *command, const char *token,
 		       bool input)
@@ -79,7 +79,7 @@ int guest_command_args(char *out, size_t size, const char *command, const char *
 	put_plain(&t, "-- -c \"set -f;IFS=;eval $(printf %b '");
 	put_encoded(&t, PREPARE);
 	if (!input)
-		put_encoded(&t, "stty raw -echo;exec </dev/null;");
+		put_encoded(&t, "stty raw -echo;[ -c /dev/null ]&&exec </dev/null;");
 	put_encoded(&t, "printf '\\036");
 	put_encoded(&t, token);
 	put_encoded(&t, "-B\\n';sh -c ");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ending instances that somebody else has started: see monitor.h. */
+/* Instances that somebody else has started, and their end: see monitor.h. */
 #include "api/ctl/monitor.h"
 
+#include "api/ctl/client.h"
 #include "vmm/lib/log.h"
 
 #include <dirent.h>
@@ -18,6 +19,7 @@
 
 #define KILLED_MS 3000 /* from SIGKILL to the end of both processes */
 #define POLL_MS 10
+#define ANSWER_MS 500
 
 /* Whether process `pid` has the file with the lock open, and so is who wrote it. */
 static bool has_open(int pid, const char *path)
@@ -57,6 +59,19 @@ int instance_pid_fd(const struct instance *i)
 		return fd;
 	close(fd);
 	return -ESRCH;
+}
+
+bool instance_answers(const struct instance *i)
+{
+	struct client c;
+	int rc;
+
+	if (!*i->api || client_open(&c, i->api, NULL) < 0)
+		return false;
+	c.timeout_ms = ANSWER_MS;
+	rc = client_send(&c, "GET", "/version", NULL, NULL, NULL);
+	client_close(&c);
+	return rc > 0;
 }
 
 /* Whether another one has its directory by now. */

@@ -70,6 +70,9 @@ void monitor_unguard(struct monitor *m);
  */
 MUST_CHECK int instance_kill(const struct instance *i, unsigned ms, struct err *e);
 
+/* Whether its API answers, soon: one that is ending does not. */
+bool instance_answers(const struct instance *i);
+
 /*
  * The process of a living instance as a pidfd, or -errno: -ESRCH when only its monitor
  * is left, which ends by itself. Nobody else who has its number by now is meant.

@@ -14,8 +14,6 @@ bool tty_raw(struct tty *t, int fd)
 		return false;
 	raw = t->before;
 	cfmakeraw(&raw);
-	/* What we say ourselves needs its carriage returns; the guest's do no harm. */
-	raw.c_oflag |= OPOST;
 	tcsetattr(fd, TCSANOW, &raw);
 	return true;
 }
