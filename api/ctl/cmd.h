@@ -9,6 +9,6 @@ extern const struct command cmd_run, cmd_create;
 extern const struct command cmd_start, cmd_pause, cmd_resume; /* cmd_state.c */
 extern const struct command cmd_stop, cmd_kill; /* cmd_stop.c */
 extern const struct command cmd_console, cmd_config, cmd_api;
-extern const struct command cmd_ps, cmd_top, cmd_logs, cmd_metrics;
+extern const struct command cmd_ps, cmd_top, cmd_logs, cmd_metrics, cmd_completion;
 
 #endif

@@ -18,5 +18,6 @@ const struct command *const ctl_commands[] = {
 	&cmd_logs,
 	&cmd_metrics,
 	&cmd_api,
+	&cmd_completion,
 	NULL,
 };

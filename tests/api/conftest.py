@@ -8,8 +8,10 @@ import pytest
 
 import elf
 from ctl import Ctl
-from harness import Monitor, binary
+from harness import Monitor, binary, wait_until
+from instances import Instances
 from taps import Taps
+from terminal import Tmux
 
 
 def pytest_sessionstart(session):
@@ -84,3 +86,29 @@ def ctl(tmp):
         runner.nothing_left()
     finally:
         runner.finish()
+
+
+@pytest.fixture
+def instances(tmp, xenolith):
+    """A run directory; see Instances."""
+    found = Instances(tmp, xenolith)
+    yield found
+    for lock in found.locks:
+        lock.close()
+
+
+@pytest.fixture
+def open_terminal(tmp):
+    """open_terminal(columns, lines, shell): a terminal whose shell is ready."""
+    if not shutil.which("tmux"):
+        pytest.skip("tmux is not installed")
+    opened = []
+
+    def make(*args):
+        opened.append(Tmux(os.path.join(tmp, f"tmux{len(opened)}"), *args))
+        wait_until(lambda: "$" in opened[-1].text(), "the shell")
+        return opened[-1]
+
+    yield make
+    for tmux in opened:
+        tmux("kill-server")

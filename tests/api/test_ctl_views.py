@@ -1,75 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What xenolithctl shows of the instances of a host: ps, top, logs, metrics."""
 import contextlib
-import fcntl
 import json
 import os
 import re
-import shutil
 import signal
 import socket
-import struct
 import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import NOT_STARTED, PAUSED, RUNNING, TIMEOUT, Http, binary, wait_until
-
-CTL = os.environ.get("XENOLITHCTL") or os.path.join(os.path.dirname(binary()), "xenolithctl")
-F_OFD_SETLK = 37
-
-
-class Instances:
-    """A run directory, with monitors or what looks like their directories."""
-
-    def __init__(self, directory, xenolith):
-        self.dir = os.path.join(directory, "run")
-        os.mkdir(self.dir, 0o700)
-        self.xenolith = xenolith
-        self.locks = []
-
-    def add(self, name, pid, api=None, alive=True):
-        path = os.path.join(self.dir, name)
-        os.mkdir(path, 0o700)
-        if api:
-            os.symlink(api, os.path.join(path, "api.socket"))
-        lock = open(os.path.join(path, "pid"), "w", encoding="utf-8")
-        lock.write(f"{pid}\n")
-        lock.flush()
-        if alive:
-            fcntl.fcntl(lock, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
-            self.locks.append(lock)
-        else:
-            lock.close()
-        return path
-
-    def start(self, name, *args, **more):
-        return self.xenolith("--id", name, *args, env={"XENOLITH_RUN_DIR": self.dir}, **more)
-
-    def argv(self, *args):
-        return [CTL, *args, "--run-dir", self.dir]
-
-    def run(self, *args, status=0, **more):
-        """What a command prints."""
-        done = subprocess.run(self.argv(*args), stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=TIMEOUT, check=False, **more)
-        assert done.returncode == status, done
-        assert status != 0 or done.stderr == "", done
-        return done.stdout
-
-    def rows(self, *args):
-        return {row["name"]: row for row in json.loads(self.run(*args, "--json"))}
-
-
-@pytest.fixture
-def instances(tmp, xenolith):
-    found = Instances(tmp, xenolith)
-    yield found
-    for lock in found.locks:
-        lock.close()
-
+from harness import NOT_STARTED, PAUSED, RUNNING, TIMEOUT, Http, wait_until
+from instances import Instances
 
 def table(text):
     """The cells by the titles, of columns two blanks apart."""
@@ -304,59 +248,9 @@ def test_top_refuses(instances, args):
 
 # ---- top, on a terminal ----
 
-class Tmux:
-    """A terminal of its own with a shell in it."""
-
-    def __init__(self, directory, columns, lines):
-        self.asked = 0
-        # No configuration, and a server that no other knows.
-        self.base = ["tmux", "-S", os.path.join(directory, "tmux"), "-f", "/dev/null"]
-        env = {k: v for k, v in os.environ.items() if k not in ("TMUX", "TMUX_PANE")}
-        subprocess.run([*self.base, "new-session", "-d", "-x", str(columns), "-y", str(lines),
-                        "PS1='$ ' exec bash --norc --noprofile"], check=True, timeout=TIMEOUT,
-                       stdin=subprocess.DEVNULL, env={**env, "LC_ALL": "C.UTF-8"})
-
-    def __call__(self, *args):
-        return subprocess.run([*self.base, *args], check=True, capture_output=True, text=True,
-                              timeout=TIMEOUT, stdin=subprocess.DEVNULL).stdout
-
-    def text(self):
-        return self("capture-pane", "-p")
-
-    def lines(self):
-        return self.text().rstrip("\n").split("\n")
-
-    def type(self, text):
-        self("send-keys", "-l", text)
-
-    def enter(self, command):
-        self.type(command)
-        self("send-keys", "Enter")
-
-    def wait_for(self, pattern):
-        return wait_until(lambda: re.search(pattern, self.text(), re.M), pattern)
-
-    def settings(self):
-        """Of the terminal; without its size."""
-        self.asked += 1
-        self.enter(f"clear; stty -g; echo end of ''{self.asked}")
-        return self.wait_for(rf"^([0-9a-f:]+)\nend of {self.asked}$")[1]
-
-    def modes(self):
-        """Whether the cursor is shown, whether it is the other screen."""
-        return self("display-message", "-p", "#{cursor_flag}#{alternate_on}").strip()
-
-
 @pytest.fixture
-def terminal(tmp):
-    if not shutil.which("tmux"):
-        pytest.skip("tmux is not installed")
-    tmux = Tmux(tmp, 120, 10)
-    try:
-        wait_until(lambda: "$" in tmux.text(), "the shell")
-        yield tmux
-    finally:
-        tmux("kill-server")
+def terminal(open_terminal):
+    return open_terminal(120, 10)
 
 
 @pytest.fixture
