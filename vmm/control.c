@@ -264,6 +264,7 @@ void control_apply(void *ctx, const struct action *a, struct reply *r)
 
 	memset(r, 0, sizeof(*r));
 	r->kind = REPLY_NO_CONTENT;
+	vm->last_request_ns = clock_ns();
 	if (vm->ended)
 		rc = err_set(&r->fault, -ESHUTDOWN, "The microVM has ended.");
 	else if (c->states & 1u << vm->state)

@@ -14,10 +14,11 @@
 #include "vmm/vm_io.h"
 
 /*
- * How long to wait before the guest is prepared: long enough for the client to take its
- * answer and ask on, which must not wait for memory to be populated.
+ * The guest is prepared when no client has asked for anything for so long: a call that comes
+ * meanwhile waits for memory to be populated and images to be copied, and clients that
+ * configure one thing after the other give each call as little as 250 ms.
  */
-#define PREPARE_DELAY_MS 1
+#define PREPARE_QUIET_MS 50
 
 /* ---- its end ---- */
 
@@ -145,13 +146,18 @@ static int prepare(struct vm *vm, struct err *e)
 	return rc;
 }
 
-/* The client has its answer; do now what the start would have to wait for. */
+/* Nobody waits for an answer; do now what the start would have to wait for. */
 static void prepare_done(struct loop_op *op, int res)
 {
 	struct vm *vm = CONTAINER_OF(op, struct vm, prepare.op);
+	uint64_t quiet_ms = (clock_ns() - vm->last_request_ns) / 1000000;
 	struct err e;
 
 	(void)res;
+	if (quiet_ms < PREPARE_QUIET_MS) {
+		loop_timeout(vm->loop, &vm->prepare, PREPARE_QUIET_MS - quiet_ms);
+		return;
+	}
 	if (vm->state == INSTANCE_NOT_STARTED && !vm->ended && vm->machine_given &&
 	    prepare(vm, &e) < 0)
 		log_warn("vm", "preparing the guest: %s", e.text);
@@ -160,7 +166,7 @@ static void prepare_done(struct loop_op *op, int res)
 static void prepare_soon(struct vm *vm)
 {
 	if (!vm->prepare.op.busy)
-		loop_timeout(vm->loop, &vm->prepare, PREPARE_DELAY_MS);
+		loop_timeout(vm->loop, &vm->prepare, PREPARE_QUIET_MS);
 }
 
 void vm_set_machine(struct vm *vm, const struct machine_config *m)

@@ -47,6 +47,7 @@ struct vm {
 	bool shaped, loaded;
 	struct boot_images images;
 	struct loop_timer prepare;
+	uint64_t last_request_ns; /* a client's, of whatever kind */
 
 	struct gmem gmem;
 	struct bus bus;
@@ -74,7 +75,7 @@ void vm_destroy(struct vm *vm);
 
 /*
  * Replace the machine's configuration, or the boot source, before the start. What was
- * prepared with the old one is dropped; preparation goes on in the background.
+ * prepared with the old one is dropped; preparation goes on when clients are silent.
  * vm_set_boot checks the arguments and opens the files, and fails when it cannot.
  */
 void vm_set_machine(struct vm *vm, const struct machine_config *m);

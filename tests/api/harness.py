@@ -224,7 +224,7 @@ class Monitor:
     @staticmethod
     def let_prepare():
         """Do what a client that pauses does: the guest is prepared meanwhile."""
-        time.sleep(0.03)
+        time.sleep(0.1)
 
     def go_to(self, state, kernel):
         if state != NOT_STARTED:

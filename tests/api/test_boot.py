@@ -9,7 +9,7 @@ import time
 import pytest
 
 import elf
-from harness import NOT_STARTED, RUNNING
+from harness import Http, NOT_STARTED, RUNNING
 
 RAM = 128 << 20
 START_INFO_MAGIC = 0x336ec578
@@ -339,6 +339,44 @@ def test_acpi_tables(xenolith, kernel, vcpus):
 
 
 # ---- preparing ----
+
+QUIET = 0.05  # seconds without a request before it begins: PREPARE_QUIET_MS
+
+
+def ask_without_a_pause(vm, seconds):
+    """The longest time between two requests."""
+    last, longest = time.monotonic(), 0.0
+    end = last + seconds
+    with Http(vm.sock_path) as http:
+        while last < end:
+            assert http.request("GET", "/").status == 200
+            now = time.monotonic()
+            last, longest = now, max(longest, now - last)
+    return longest
+
+
+def test_no_call_waits_while_clients_go_on_asking(xenolith, kernel):
+    for _ in range(10):
+        vm = xenolith()
+        assert vm.boot_source(kernel).status == 204
+        assert vm.put("/machine-config", {"vcpu_count": 1, "mem_size_mib": 64}).status == 204
+        longest = ask_without_a_pause(vm, 4 * QUIET)
+        vm.finish()
+        if longest < 0.8 * QUIET:  # else this machine had no time for us
+            assert vm.dump()["shape"] is None
+            return
+    pytest.skip("the machine is too busy")
+
+
+def test_a_silent_client_finds_the_guest_prepared(xenolith, kernel):
+    vm = xenolith()
+    assert vm.boot_source(kernel).status == 204
+    assert vm.put("/machine-config", {"vcpu_count": 1, "mem_size_mib": 64}).status == 204
+    ask_without_a_pause(vm, 2 * QUIET)
+    vm.let_prepare()
+    vm.finish()
+    assert vm.dump()["shape"] == {"vcpus": 1, "ram": 64 << 20}
+
 
 def test_a_machine_changed_again_and_again(xenolith, kernel):
     """Each change drops what was prepared; what boots is the last of them."""
