@@ -19,6 +19,12 @@ static const struct {
 	{ "pci", "pci=off" },
 };
 
+/*
+ * What clients write for Firecracker's machine and would leave this one without interrupts:
+ * the IOAPIC is the only controller. It is among the defaults of firectl.
+ */
+#define HARMFUL_ARG "noapic"
+
 static int check_args(const char *args, struct err *e)
 {
 	const size_t len = strlen(args);
@@ -59,8 +65,8 @@ static const char *next_word(const char *s, size_t *len)
 	return s;
 }
 
-/* Whether one of the words for the kernel is `key` or starts with `key=`. */
-static bool has_key(const char *args, const char *key)
+/* The first of the words for the kernel that is `key` or starts with `key=`; or NULL. */
+static const char *find_key(const char *args, const char *key)
 {
 	const size_t key_len = strlen(key);
 	size_t len;
@@ -68,11 +74,32 @@ static bool has_key(const char *args, const char *key)
 	for (;; args += len) {
 		args = next_word(args, &len);
 		if (len == 0)
-			return false;
+			return NULL;
 		if (len < key_len || memcmp(args, key, key_len) != 0)
 			continue;
 		if (len == key_len || args[key_len] == '=')
-			return true;
+			return args;
+	}
+}
+
+static bool has_key(const char *args, const char *key)
+{
+	return find_key(args, key) != NULL;
+}
+
+/* Take the word out, and the blanks behind it, however often it is there. */
+static void drop_harmful(struct cmdline *c)
+{
+	for (;;) {
+		const char *word = find_key(c->text, HARMFUL_ARG);
+		size_t at, len;
+
+		if (word == NULL)
+			return;
+		at = (size_t)(word - c->text);
+		len = word_length(word);
+		len += strspn(word + len, " ");
+		memmove(c->text + at, word + len, strlen(word + len) + 1);
 	}
 }
 
@@ -158,6 +185,8 @@ int cmdline_build(struct cmdline *out, const char *boot_args, bool ours,
 	if (rc != 0)
 		return rc;
 	memcpy(c.text, args, strlen(args) + 1);
+	if (ours)
+		drop_harmful(&c);
 	if (root != NULL && !has_key(args, "root"))
 		rc = add_root(&c, root, e);
 	if (rc != 0)

@@ -32,6 +32,8 @@ struct cmdline {
  * Ours come first, so that nothing of them lands behind a "--"; one that the client names
  * too is left out, and so is one that does not fit any more.
  *
+ * With ours, "noapic" is taken out: it would leave the guest without interrupts.
+ *
  * -EINVAL with a reason when the client's are longer than CMDLINE_LEN_MAX or hold something
  * else than printable ASCII, and when they leave no place for the root drive.
  */
