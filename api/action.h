@@ -42,6 +42,8 @@ enum action_kind {
 
 struct action {
 	enum action_kind kind;
+	bool refused; /* in any case: where the state allows it, for the reason in `why` */
+	struct err why;
 	union {
 		struct machine_update machine;
 		struct boot_source boot;

@@ -208,5 +208,5 @@ int json_parse_config(const char *at, size_t len, struct action *out, unsigned m
 	if (rc == 0)
 		rc = take_sections(&c, out, e);
 	json_close(&doc);
-	return complete_error(rc, "Invalid JSON", e);
+	return complete_error(rc == -EDOM ? -EINVAL : rc, "Invalid JSON", e);
 }

@@ -31,7 +31,8 @@ enum json_body {
 
 /*
  * Parse the body of a request into `out`, its kind included. `e` gets the whole fault
- * message. 0, -EINVAL or -ENOMEM.
+ * message. 0, -EINVAL or -ENOMEM; -EDOM when the values are refused, which does not matter
+ * to those who may not do it at all: `out` then has kind and id.
  */
 MUST_CHECK int json_parse_body(enum json_body body, struct text text, struct action *out,
 			       struct err *e);

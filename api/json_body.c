@@ -53,12 +53,12 @@ static const struct field machine_patch[] = {
 static int check_machine(const struct value *v, struct err *e)
 {
 	if (v[CPU_TEMPLATE].given && v[CPU_TEMPLATE].u.variant != TEMPLATE_NONE)
-		return err_set(e, -EINVAL,
+		return err_set(e, -EDOM,
 			       "Machine config error: CPU templates are not supported "
 			       "(cpu_template is `%s`, only `None` is).",
 			       templates[v[CPU_TEMPLATE].u.variant]);
 	if (v[HUGE_PAGES].given && v[HUGE_PAGES].u.variant != HUGE_PAGES_NONE)
-		return err_set(e, -EINVAL,
+		return err_set(e, -EDOM,
 			       "Machine config error: huge pages are not supported "
 			       "(huge_pages is `%s`, only `None` is).",
 			       page_sizes[v[HUGE_PAGES].u.variant]);
@@ -86,11 +86,8 @@ static void set_machine(struct machine_update *m, const struct value *v)
 
 static int finish_machine(struct action *out, const struct value *v, struct err *e)
 {
-	int rc = check_machine(v, e);
-
-	if (rc == 0)
-		set_machine(&out->u.machine, v);
-	return rc;
+	set_machine(&out->u.machine, v);
+	return check_machine(v, e);
 }
 
 static int parse_machine(const struct json_object *o, struct action *out, struct err *e)
@@ -141,16 +138,16 @@ static int parse_boot(const struct json_object *o, struct action *out, struct er
 	b->has_boot_args = v[BOOT_ARGS].given;
 	if (!json_copy_string(b->kernel_image_path, sizeof(b->kernel_image_path),
 			      &v[KERNEL_IMAGE_PATH]))
-		return err_set(e, -EINVAL,
+		return err_set(e, -EDOM,
 			       "Boot source error: The kernel file cannot be opened: "
 			       "File name too long (os error 36)");
 	if (!json_copy_string(b->initrd_path, sizeof(b->initrd_path), &v[INITRD_PATH]))
 		return err_set(
-			e, -EINVAL,
+			e, -EDOM,
 			"Boot source error: The initrd file cannot be opened due to invalid "
 			"path or invalid permissions. File name too long (os error 36)");
 	if (!json_copy_string(b->boot_args, sizeof(b->boot_args), &v[BOOT_ARGS]))
-		return err_set(e, -EINVAL,
+		return err_set(e, -EDOM,
 			       "Boot source error: The kernel command line is invalid: "
 			       "boot_args is longer than %d bytes",
 			       CONFIG_BOOT_ARGS_MAX);

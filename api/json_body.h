@@ -13,7 +13,8 @@
 
 /*
  * Make an action, kind and all, of an object. 0; -EBADMSG when the object has not the
- * form that it should have, -EINVAL when its values are refused, with the reason.
+ * form that it should have, -EINVAL when it is refused, -EDOM when only its values are and
+ * kind and id are valid, with the reason.
  */
 MUST_CHECK int json_body(enum json_body body, const struct json_object *o, struct action *out,
 			 struct err *e);

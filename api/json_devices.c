@@ -152,11 +152,11 @@ static int take_partuuid(struct drive_config *d, const struct value *v, struct e
 		return 0;
 	d->has_partuuid = true;
 	if (!json_copy_string(d->partuuid, sizeof(d->partuuid), v))
-		return err_set(e, -EINVAL,
+		return err_set(e, -EDOM,
 			       "Drive config error: partuuid is longer than %d bytes.",
 			       CONFIG_PARTUUID_MAX);
 	if (!is_word(d->partuuid) || !d->partuuid[0])
-		return err_set(e, -EINVAL,
+		return err_set(e, -EDOM,
 			       "Drive config error: partuuid is not one word of printable "
 			       "ASCII without quotes.");
 	return 0;
@@ -170,23 +170,22 @@ static int take_path(char out[CONFIG_PATH_MAX], const struct value *v, const cha
 	if (json_copy_string(out, CONFIG_PATH_MAX, v))
 		return 0;
 	cut = text_cut(text(v->u.string, strlen(v->u.string)), ECHO_MAX);
-	return err_set(e, -EINVAL, "%s" FILE_FAULT "File name too long (os error 36) %.*s",
+	return err_set(e, -EDOM, "%s" FILE_FAULT "File name too long (os error 36) %.*s",
 		       prefix, TEXT_ARGS(cut));
 }
 
 static int finish_drive(struct drive_config *d, const struct value *v, struct err *e)
 {
-	int rc;
+	int rc = take_id(d->id, &v[DRIVE_ID], e);
 
+	if (rc < 0)
+		return rc;
 	if (v[SOCKET].given)
-		return err_set(e, -EINVAL,
+		return err_set(e, -EDOM,
 			       DRIVE_FAULT "a vhost-user backend (socket) is not supported.");
 	if (!v[PATH_ON_HOST].given)
-		return err_set(e, -EINVAL,
-			       DRIVE_FAULT "Invalid block config: no path_on_host.");
-	rc = take_id(d->id, &v[DRIVE_ID], e);
-	if (rc == 0)
-		rc = take_partuuid(d, &v[PARTUUID], e);
+		return err_set(e, -EDOM, DRIVE_FAULT "Invalid block config: no path_on_host.");
+	rc = take_partuuid(d, &v[PARTUUID], e);
 	if (rc == 0)
 		rc = take_path(d->path, &v[PATH_ON_HOST], DRIVE_FAULT, e);
 	return rc;
@@ -272,7 +271,7 @@ static int take_host_dev(struct net_config *n, const struct value *v, struct err
 	if (json_copy_string(n->host_dev_name, sizeof(n->host_dev_name), v) &&
 	    is_interface_name(n->host_dev_name))
 		return 0;
-	return err_set(e, -EINVAL,
+	return err_set(e, -EDOM,
 		       NET_FAULT "Open tap device failed: no name of an interface: %.*s",
 		       TEXT_ARGS(cut));
 }
@@ -289,7 +288,7 @@ static int finish_net(struct net_config *n, const struct value *v, struct err *e
 	if (n->has_mac)
 		memcpy(n->mac, v[GUEST_MAC].u.mac, sizeof(n->mac));
 	if (v[MTU].given && v[MTU].u.number < MTU_MIN)
-		return err_set(e, -EINVAL, NET_FAULT "MTU %u is out of range [%d, %d]",
+		return err_set(e, -EDOM, NET_FAULT "MTU %u is out of range [%d, %d]",
 			       (unsigned)v[MTU].u.number, MTU_MIN, UINT16_MAX);
 	if (v[MTU].given)
 		n->mtu = (uint16_t)v[MTU].u.number;

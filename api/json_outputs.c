@@ -44,13 +44,12 @@ int json_logger(const struct json_object *o, struct action *out, struct err *e)
 	l->show_level = l->has_show_level && v[SHOW_LEVEL].u.flag;
 	l->show_origin = l->has_show_origin && v[SHOW_LOG_ORIGIN].u.flag;
 	if (l->has_level && log_level_parse(levels[v[LEVEL].u.variant], &l->level) < 0)
-		return err_set(e, -EINVAL, "Logger error: level"); /* cannot be */
+		return err_set(e, -EDOM, "Logger error: level"); /* cannot be */
 	if (!json_copy_string(l->module, sizeof(l->module), &v[MODULE]))
-		return err_set(e, -EINVAL, "Logger error: module is longer than %d bytes.",
+		return err_set(e, -EDOM, "Logger error: module is longer than %d bytes.",
 			       LOG_NAME_MAX);
 	if (!json_copy_string(l->path, sizeof(l->path), &v[LOG_PATH]))
-		return err_set(e, -EINVAL,
-			       "Logger error: Failed to open target file: " TOO_LONG);
+		return err_set(e, -EDOM, "Logger error: Failed to open target file: " TOO_LONG);
 	return 0;
 }
 
@@ -103,7 +102,7 @@ static int take_properties(struct metrics_config *m, const struct value *v, stru
 	if (len < sizeof(m->properties))
 		memcpy(m->properties, printed, len + 1);
 	else
-		rc = err_set(e, -EINVAL, METRICS_FAULT "properties are longer than %d bytes.",
+		rc = err_set(e, -EDOM, METRICS_FAULT "properties are longer than %d bytes.",
 			     CONFIG_PROPERTIES_MAX - 1);
 	free(printed);
 	return rc;
@@ -116,14 +115,14 @@ int json_metrics(const struct json_object *o, struct action *out, struct err *e)
 	/* Firecracker ignores what it does not know here. */
 	int rc = json_bind_known(o, "struct MetricsConfig", metrics_fields, v, e);
 
+	out->kind = ACTION_PUT_METRICS;
 	if (rc == 0)
 		rc = take_properties(m, &v[PROPERTIES], e);
 	if (rc < 0)
 		return rc;
-	out->kind = ACTION_PUT_METRICS;
 	m->emit_id = v[EMIT_ID].given && v[EMIT_ID].u.flag;
 	if (!json_copy_string(m->path, sizeof(m->path), &v[METRICS_PATH]))
-		return err_set(e, -EINVAL, METRICS_FAULT TOO_LONG);
+		return err_set(e, -EDOM, METRICS_FAULT TOO_LONG);
 	return 0;
 }
 
@@ -150,7 +149,6 @@ int json_serial(const struct json_object *o, struct action *out, struct err *e)
 	out->kind = ACTION_PUT_SERIAL;
 	s->has_path = v[SERIAL_OUT_PATH].given;
 	if (!json_copy_string(s->path, sizeof(s->path), &v[SERIAL_OUT_PATH]))
-		return err_set(e, -EINVAL,
-			       "Serial error: Failed to open target file: " TOO_LONG);
+		return err_set(e, -EDOM, "Serial error: Failed to open target file: " TOO_LONG);
 	return 0;
 }

@@ -161,6 +161,21 @@ static int compare_ids(struct text id, const struct action *a, struct err *e)
 		       TEXT_ARGS(id), in_body);
 }
 
+/* Whether a request can be understood is asked before the state, its values after it. */
+static int parse_body(const struct route *r, struct text id, struct text body,
+		      struct action *out, struct err *e)
+{
+	int rc = json_parse_body(r->body, body, out, e);
+
+	if (rc < 0 && rc != -EDOM)
+		return rc;
+	if (rc == -EDOM) {
+		out->refused = true;
+		out->why = *e;
+	}
+	return r->has_id ? compare_ids(id, out, e) : 0;
+}
+
 static int make_action(const struct route *r, struct text id, struct text body,
 		       struct action *out, struct err *e)
 {
@@ -168,10 +183,8 @@ static int make_action(const struct route *r, struct text id, struct text body,
 
 	if (rc < 0)
 		return rc;
-	if (r->content == JSON) {
-		rc = json_parse_body(r->body, body, out, e);
-		return rc == 0 && r->has_id ? compare_ids(id, out, e) : rc;
-	}
+	if (r->content == JSON)
+		return parse_body(r, id, body, out, e);
 	memset(out, 0, sizeof(*out));
 	out->kind = r->kind;
 	out->u.absent = r->what;

@@ -267,6 +267,8 @@ void control_apply(void *ctx, const struct action *a, struct reply *r)
 	vm->last_request_ns = clock_ns();
 	if (vm->ended)
 		rc = err_set(&r->fault, -ESHUTDOWN, "The microVM has ended.");
+	else if ((c->states & 1u << vm->state) && a->refused)
+		rc = err_set(&r->fault, -EINVAL, "%s", a->why.text);
 	else if (c->states & 1u << vm->state)
 		rc = c->handle(vm, a, r, &r->fault);
 	else if (refusals[a->kind])
@@ -308,9 +310,17 @@ static int apply_all(struct vm *vm, const struct action *actions, int n, struct 
 	struct reply r;
 
 	for (int i = 0; i < n; i++) {
+		const struct boot_source *b = &actions[i].u.boot;
+
 		control_apply(vm, &actions[i], &r);
-		if (r.kind == REPLY_FAULT)
-			return err_set(e, -EINVAL, "%s", r.fault.text);
+		if (r.kind != REPLY_FAULT)
+			continue;
+		/* Firecracker's words do not name the files; here nobody else does. */
+		if (actions[i].kind == ACTION_PUT_BOOT_SOURCE)
+			return err_set(e, -EINVAL, "%s (%s%s%s)", r.fault.text,
+				       b->kernel_image_path, b->has_initrd ? ", " : "",
+				       b->initrd_path);
+		return err_set(e, -EINVAL, "%s", r.fault.text);
 	}
 	control_apply(vm, &start, &r);
 	if (r.kind == REPLY_FAULT)

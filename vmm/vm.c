@@ -193,30 +193,44 @@ static void close_image(int *fd)
 	*fd = -1;
 }
 
+/* Firecracker's words, in its order. On error nothing is open. */
+static int open_boot(const struct boot_source *b, int *kernel, int *initrd, struct err *e)
+{
+	struct cmdline unused;
+	int rc;
+
+	*initrd = -1;
+	*kernel = open_image(b->kernel_image_path);
+	if (*kernel < 0)
+		return err_set(e, -errno, "The kernel file cannot be opened: %s (os error %d)",
+			       strerror(errno), errno);
+	if (b->has_initrd)
+		*initrd = open_image(b->initrd_path);
+	if (b->has_initrd && *initrd < 0) {
+		rc = err_set(e, -errno,
+			     "The initrd file cannot be opened due to invalid path or "
+			     "invalid permissions. %s (os error %d)",
+			     strerror(errno), errno);
+	} else {
+		rc = cmdline_build(&unused, b->has_boot_args ? b->boot_args : NULL, false, NULL,
+				   e);
+		if (rc < 0)
+			rc = err_prefix(e, rc, "The kernel command line is invalid");
+	}
+	if (rc < 0) {
+		close_image(kernel);
+		close_image(initrd);
+	}
+	return rc;
+}
+
 int vm_set_boot(struct vm *vm, const struct boot_source *b, struct err *e)
 {
-	int kernel, initrd = -1;
-	struct cmdline unused;
-	int rc = cmdline_build(&unused, b->has_boot_args ? b->boot_args : NULL, false, NULL, e);
+	int kernel, initrd;
+	int rc = open_boot(b, &kernel, &initrd, e);
 
 	if (rc < 0)
 		return rc;
-	kernel = open_image(b->kernel_image_path);
-	if (kernel < 0)
-		return err_set(e, -errno,
-			       "The kernel file cannot be opened: %s (os error %d): %s",
-			       strerror(errno), errno, b->kernel_image_path);
-	if (b->has_initrd) {
-		initrd = open_image(b->initrd_path);
-		if (initrd < 0) {
-			rc = -errno;
-			close(kernel);
-			return err_set(e, rc,
-				       "The initrd file cannot be opened due to invalid path or "
-				       "invalid permissions. %s (os error %d): %s",
-				       strerror(-rc), -rc, b->initrd_path);
-		}
-	}
 	close_image(&vm->kernel_fd);
 	close_image(&vm->initrd_fd);
 	vm->kernel_fd = kernel;

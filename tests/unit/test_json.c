@@ -35,13 +35,20 @@ struct refusal {
 	const char *fault;
 };
 
+/* "Drive config error: ..." comes after the state was asked, what is wrong with JSON before. */
+static bool is_about_values(const char *fault)
+{
+	return strstr(fault, " error: ");
+}
+
 static void assert_refused(enum json_body body, const struct refusal *cases, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct action a;
 		struct err e = { "" };
 
-		assert_int_equal(parse(body, cases[i].in, &a, &e), -EINVAL);
+		assert_int_equal(parse(body, cases[i].in, &a, &e),
+				 is_about_values(cases[i].fault) ? -EDOM : -EINVAL);
 		assert_string_equal(e.text, cases[i].fault);
 	}
 }
@@ -358,7 +365,7 @@ static void boot_source_bounds_its_strings(void **state)
 		struct err e = { "" };
 
 		assert_int_equal(parse_long(cases[i].name, cases[i].max, &a, &e), 0);
-		assert_int_equal(parse_long(cases[i].name, cases[i].max + 1, &a, &e), -EINVAL);
+		assert_int_equal(parse_long(cases[i].name, cases[i].max + 1, &a, &e), -EDOM);
 		assert_string_equal(e.text, cases[i].fault);
 	}
 }

@@ -52,13 +52,20 @@ struct refusal {
 	const char *fault;
 };
 
+/* "Drive config error: ..." comes after the state was asked, what is wrong with JSON before. */
+static bool is_about_values(const char *fault)
+{
+	return strstr(fault, " error: ");
+}
+
 static void assert_refused(enum json_body body, const struct refusal *cases, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct action a;
 		struct err e = { "" };
 
-		assert_int_equal(parse(body, cases[i].in, &a, &e), -EINVAL);
+		assert_int_equal(parse(body, cases[i].in, &a, &e),
+				 is_about_values(cases[i].fault) ? -EDOM : -EINVAL);
 		assert_string_equal(e.text, cases[i].fault);
 	}
 }
@@ -223,7 +230,7 @@ static void strings_are_bounded(void **state)
 				 0);
 		assert_int_equal(parse_long(cases[i].body, cases[i].head, cases[i].max + 1, &a,
 					    &e),
-				 -EINVAL);
+				 is_about_values(cases[i].fault) ? -EDOM : -EINVAL);
 		assert_string_equal(e.text, cases[i].fault);
 	}
 }
@@ -294,7 +301,7 @@ static void limiters_refuse(void **state)
 		{ L("{\"ops\":{\"size\":1.5}}"),
 		  D "invalid type: floating point `1.5`, expected u64 at line 1 column 34." },
 		{ L("{\"ops\":{\"refill_time\":18446744073709551616}}"),
-		  D "invalid value: integer `18446744073709551616`, expected u64 "
+		  D "invalid type: floating point `18446744073709551616`, expected u64 "
 		    "at line 1 column 58." },
 		{ L("{\"ops\":{\"one_time_burst\":\"1\"}}"),
 		  D "invalid type: string \"1\", expected u64 at line 1 column 44." },
@@ -404,7 +411,7 @@ static void interface_names_are_those_of_linux(void **state)
 
 		snprintf(in, sizeof(in), "{\"iface_id\":\"e\",\"host_dev_name\":\"%s\"}",
 			 bad[i]);
-		assert_int_equal(parse(JSON_NET, in, &a, &e), -EINVAL);
+		assert_int_equal(parse(JSON_NET, in, &a, &e), -EDOM);
 		assert_non_null(strstr(e.text, NET "Open tap device failed: no name"));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
