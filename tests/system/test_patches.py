@@ -4,7 +4,7 @@
 import re
 
 # Every feature that the series brings must be there (XENOLITH_FEAT_*).
-FEATURES = "0x20f"
+FEATURES = "0x21f"
 
 
 def test_every_private_operation_keeps_its_word(lab, nothing_left):

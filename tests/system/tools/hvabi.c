@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "tests/system/tools/hvbell_tests.h"
 #include "tests/system/tools/hvcall.h"
 #include "tests/system/tools/hvirq.h"
 
@@ -33,7 +34,7 @@ static uint64_t test_features(uint32_t domid)
 	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: after the regular ones");
 	op.op = XEN_DMOP_xenolith_base - 1;
 	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: before the private ones");
-	for (unsigned n = 4; n < 8; n++) {
+	for (unsigned n = 5; n < 8; n++) {
 		struct xen_dm_op reserved = { .op = XEN_DMOP_xenolith_base + n };
 
 		IS(dm_op(domid, &reserved), -EOPNOTSUPP, "numbers: reserved");
@@ -508,6 +509,8 @@ int main(int argc, char **argv)
 		test_guest_copy();
 	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_pulse)
 		test_pulse();
+	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_doorbell)
+		test_doorbell();
 	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_lifecycle) {
 		test_lifecycle();
 		test_remote_shutdown();

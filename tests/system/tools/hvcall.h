@@ -25,6 +25,7 @@
 #include <xen/domctl.h>
 #include <xen/hvm/dm_op.h>
 #include <xen/hvm/hvm_op.h>
+#include <xen/hvm/ioreq.h>
 #include <xen/hvm/save.h>
 #include <xen/memory.h>
 #include <xen/sched.h>
