@@ -34,8 +34,9 @@ static void raise_due(struct loop_late *late)
 	if (!d->interrupt_due)
 		return;
 	d->interrupt_status |= d->interrupt_due;
+	if (d->transport)
+		d->transport->raised(d, d->interrupt_due);
 	d->interrupt_due = 0;
-	changed(d);
 	d->counts.interrupts++;
 	d->env.pulse(d->env.ctx, d->gsi);
 }

@@ -54,10 +54,11 @@ enum virtio_run {
 /* How the device core talks to its transport. */
 struct virtio_transport_ops {
 	/*
-	 * Configuration space, status or interrupt status have changed: what the driver
-	 * reads is to follow.
+	 * Configuration space or status have changed: what the driver reads is to follow.
 	 */
 	void (*changed)(struct virtio_dev *d);
+	/* These bits are now set in the interrupt status, and an edge follows. */
+	void (*raised)(struct virtio_dev *d, uint8_t bits);
 	/* Nothing is in flight any more: finish the reset. */
 	void (*stopped)(struct virtio_dev *d);
 };
@@ -82,7 +83,8 @@ struct virtio_dev {
 
 	uint64_t offered, acked; /* feature bits; VIRTIO_F_VERSION_1 is always offered */
 	uint8_t status; /* VIRTIO_CONFIG_S_* */
-	uint8_t interrupt_status; /* VIRTIO_MMIO_INT_* */
+	/* VIRTIO_MMIO_INT_*, but for those whose acknowledgement nobody told us of */
+	uint8_t interrupt_status;
 	enum virtio_run run;
 
 	unsigned n_queues;

@@ -138,6 +138,23 @@ static void show(struct virtio_mmio *m, unsigned off)
 	put(m, off, value_of(m, off));
 }
 
+static uint32_t *status_on_page(struct virtio_mmio *m)
+{
+	return (uint32_t *)(void *)(m->page + VIRTIO_MMIO_INTERRUPT_STATUS);
+}
+
+/* Bits of InterruptStatus are set or cleared, which d->interrupt_status knows. */
+static void show_interrupts(struct virtio_mmio *m, uint32_t set, uint32_t clear)
+{
+	if (!m->acked_below) {
+		show(m, VIRTIO_MMIO_INTERRUPT_STATUS);
+		return;
+	}
+	/* The guest clears bits at the same time. What comes out is not looked at. */
+	__atomic_fetch_or(status_on_page(m), set, __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(status_on_page(m), ~clear, __ATOMIC_SEQ_CST);
+}
+
 static void show_config(struct virtio_mmio *m)
 {
 	for (unsigned off = 0; off < m->dev->config_len; off += 4)
@@ -148,8 +165,9 @@ static void show_config(struct virtio_mmio *m)
 static void show_all(struct virtio_mmio *m)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
-		if (regs[i].readable)
+		if (regs[i].readable && 4 * i != VIRTIO_MMIO_INTERRUPT_STATUS)
 			show(m, 4 * i);
+	show_interrupts(m, 0, UINT32_MAX);
 	show_config(m);
 }
 
@@ -166,8 +184,15 @@ static uint64_t mmio_read(void *dev, uint64_t off, unsigned size)
 void virtio_mmio_set_page(struct virtio_mmio *m, void *page)
 {
 	m->page = page;
+	m->acked_below = false;
 	for (unsigned off = 0; page && off < VIRTIO_MMIO_WINDOW; off += 4)
 		put_page(m, off, off < sizeof(m->image) ? word_of(m->image + off) : 0);
+}
+
+void virtio_mmio_acked_below(struct virtio_mmio *m)
+{
+	assert(m->page);
+	m->acked_below = true;
 }
 
 /* ---- what the device says -------------------------------------------------------- */
@@ -178,8 +203,12 @@ static void on_changed(struct virtio_dev *d)
 
 	if (word_of(m->image + VIRTIO_MMIO_CONFIG_GENERATION) != d->generation)
 		show_config(m);
-	show(m, VIRTIO_MMIO_INTERRUPT_STATUS);
 	show(m, VIRTIO_MMIO_STATUS);
+}
+
+static void on_raised(struct virtio_dev *d, uint8_t bits)
+{
+	show_interrupts(d->transport_ctx, bits, 0);
 }
 
 static void forget(struct virtio_mmio *m)
@@ -362,7 +391,7 @@ static void write_register(struct virtio_mmio *m, unsigned off, uint32_t value)
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		m->dev->interrupt_status &= (uint8_t)~value;
-		show(m, VIRTIO_MMIO_INTERRUPT_STATUS);
+		show_interrupts(m, 0, value);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		write_status(m, value);
@@ -403,6 +432,7 @@ static void mmio_write(void *dev, uint64_t off, unsigned size, uint64_t value)
 void virtio_mmio_init(struct virtio_mmio *m, struct virtio_dev *dev)
 {
 	static const struct virtio_transport_ops ops = { .changed = on_changed,
+							 .raised = on_raised,
 							 .stopped = on_stopped };
 
 	*m = (struct virtio_mmio){ .dev = dev };

@@ -20,6 +20,10 @@
  * more, since Linux does not read Status back; other vCPUs read the status as it was until
  * then. Other writes during a reset are ignored.
  *
+ * InterruptACK may be done below us (virtio_mmio_acked_below): the page is then where
+ * InterruptStatus is, and bits are set there in a way that takes none of the guest's
+ * acknowledgements back.
+ *
  * Input from the guest: offset, size and value of every write, offset and size of every
  * read.
  */
@@ -38,6 +42,7 @@ struct virtio_mmio {
 	struct virtq_layout layout[VIRTIO_QUEUES_MAX]; /* as written so far */
 	uint32_t held; /* vCPUs that wait for the reset, a bit each */
 	uint8_t *page; /* the register page; NULL: none */
+	bool acked_below; /* writes of InterruptACK may change the page without us */
 	uint8_t image[VIRTIO_MMIO_IMAGE] __attribute__((aligned(8)));
 };
 
@@ -52,5 +57,8 @@ struct bus_range virtio_mmio_range(struct virtio_mmio *m, uint64_t base);
  * now). It is never read. NULL: no more.
  */
 void virtio_mmio_set_page(struct virtio_mmio *m, void *page);
+
+/* There is a page, and from now on not every write of InterruptACK comes here. */
+void virtio_mmio_acked_below(struct virtio_mmio *m);
 
 #endif

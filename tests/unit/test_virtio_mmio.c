@@ -53,6 +53,51 @@ static void page_that_was_taken_away_stays_as_it_was(void **state)
 	stop(&w);
 }
 
+/* What the hypervisor does with a write of InterruptACK. */
+static void acknowledge_below(struct world *w, uint8_t bits)
+{
+	w->page[VIRTIO_MMIO_INTERRUPT_STATUS] &= (uint8_t)~bits;
+}
+
+static void interrupt(struct world *w, uint8_t why)
+{
+	if (why & VIRTIO_MMIO_INT_VRING)
+		virtio_used(&w->dev, 0);
+	if (why & VIRTIO_MMIO_INT_CONFIG)
+		virtio_config_interrupt(&w->dev);
+	turn();
+}
+
+static void interrupts_acknowledged_below_stay_so(void **state)
+{
+	struct world w;
+	uint8_t *seen = &w.page[VIRTIO_MMIO_INTERRUPT_STATUS];
+
+	start(&w);
+	virtio_mmio_acked_below(&w.mmio);
+	virtio_driver_start(&w.driver, 0, 1, 8);
+	interrupt(&w, VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(*seen, VIRTIO_MMIO_INT_CONFIG);
+	acknowledge_below(&w, VIRTIO_MMIO_INT_CONFIG);
+	interrupt(&w, VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(*seen, VIRTIO_MMIO_INT_CONFIG); /* again */
+	acknowledge_below(&w, VIRTIO_MMIO_INT_CONFIG);
+	virtio_set_config(&w.dev, 0, "C", 1);
+	out(&w, VIRTIO_MMIO_QUEUE_SEL, 1);
+	assert_int_equal(*seen, 0); /* nothing else brings it back */
+	out(&w, VIRTIO_MMIO_QUEUE_SEL, 0);
+	request(&w);
+	turn();
+	assert_int_equal(*seen, VIRTIO_MMIO_INT_VRING); /* nor does another one */
+	interrupt(&w, VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(*seen, VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
+	out(&w, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING); /* by an access */
+	assert_int_equal(*seen, VIRTIO_MMIO_INT_CONFIG);
+	virtio_driver_reset(&w.driver);
+	assert_int_equal(*seen, 0);
+	stop(&w);
+}
+
 /* ---- reads ----------------------------------------------------------------------- */
 
 struct expected {
@@ -642,6 +687,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(page_reads_as_an_access_does_in_every_state),
 		cmocka_unit_test(page_that_was_taken_away_stays_as_it_was),
+		cmocka_unit_test(interrupts_acknowledged_below_stay_so),
 		cmocka_unit_test(registers_read_as_the_specification_says),
 		cmocka_unit_test(features_follow_their_selector),
 		cmocka_unit_test(queues_follow_their_selector),
