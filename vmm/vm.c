@@ -337,11 +337,11 @@ void vm_log_counts(struct vm *vm)
 
 	log_info("counts",
 		 "hypercalls=%llu dm_ops=%llu pages_mapped=%llu notifies=%llu ioreqs=%llu "
-		 "ring_enters=%llu ring_ops=%llu",
+		 "doorbells=%llu ring_enters=%llu ring_ops=%llu",
 		 (unsigned long long)c.hypercalls, (unsigned long long)c.dm_ops,
 		 (unsigned long long)c.pages_mapped, (unsigned long long)c.notifies,
-		 (unsigned long long)c.ioreqs, (unsigned long long)l.enters,
-		 (unsigned long long)l.ops);
+		 (unsigned long long)c.ioreqs, (unsigned long long)c.rings,
+		 (unsigned long long)l.enters, (unsigned long long)l.ops);
 	log_info("counts", "serial out=%llu dropped=%llu in=%llu interrupts=%llu",
 		 (unsigned long long)s.out_bytes, (unsigned long long)s.out_dropped,
 		 (unsigned long long)s.in_bytes, (unsigned long long)s.interrupts);
@@ -397,6 +397,7 @@ int vm_create(struct vm **out, struct loop *loop, struct hv *hv, const struct vm
 	struct vm *vm = calloc(1, sizeof(*vm));
 	struct hv_listener listener = {
 		.io = vm_io,
+		.rung = vm_devices_rung,
 		.invalidate = on_invalidate,
 		.ended = on_ended,
 		.lost = on_lost,

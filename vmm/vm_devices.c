@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/virtio_mmio.h>
 #include <stdlib.h>
 
 #include "vmm/vm.h"
@@ -161,6 +162,54 @@ static int add_pages(struct vm *vm, struct err *e)
 	return 0;
 }
 
+static unsigned bell(unsigned device, unsigned queue)
+{
+	return device * VIRTIO_QUEUES_MAX + queue;
+}
+
+void vm_devices_rung(void *ctx, unsigned which)
+{
+	struct vm *vm = ctx;
+	unsigned i = which / VIRTIO_QUEUES_MAX;
+
+	/* What is told so late may be of devices that are gone. */
+	if (!vm->ended && i < vm->devices.n)
+		virtio_notify(vm_device_virtio(vm->devices.devices[i]),
+			      which % VIRTIO_QUEUES_MAX);
+}
+
+static int add_bells(struct vm *vm, unsigned i, struct err *e)
+{
+	struct vm_device *d = vm->devices.devices[i];
+	const struct virtio_dev *dev = vm_device_virtio(d);
+	struct hv_doorbell b = { .addr = window(i) + VIRTIO_MMIO_QUEUE_NOTIFY };
+	int rc = 0;
+
+	/* A number that is no queue's comes as an access, and is the fault that it is. */
+	for (unsigned q = 0; q < dev->n_queues && rc == 0; q++) {
+		b.data = q;
+		b.which = bell(i, q);
+		rc = vm->hv->ops->doorbell(vm->hv, &b, e);
+	}
+	if (rc < 0 || !vm->devices.pages)
+		return rc;
+	rc = vm->hv->ops->clears(vm->hv, window(i) + VIRTIO_MMIO_INTERRUPT_ACK,
+				 gpa(window(i) + VIRTIO_MMIO_INTERRUPT_STATUS), e);
+	if (rc == 0)
+		virtio_mmio_acked_below(&d->mmio);
+	return rc;
+}
+
+/* Each that is not to be had costs the vCPUs' time, nothing else. */
+static int add_doorbells(struct vm *vm, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < vm->devices.n && rc == 0; i++)
+		rc = add_bells(vm, i, e);
+	return rc == -EOPNOTSUPP || rc == -ENOSPC ? 0 : rc;
+}
+
 int vm_devices_create(struct vm *vm, struct boot_machine *machine, struct err *e)
 {
 	const struct vm_config *c = &vm->config;
@@ -175,6 +224,8 @@ int vm_devices_create(struct vm *vm, struct boot_machine *machine, struct err *e
 		rc = put_on_bus(vm, machine, e);
 	if (rc == 0)
 		rc = add_pages(vm, e);
+	if (rc == 0)
+		rc = add_doorbells(vm, e);
 	if (rc < 0)
 		vm_devices_undo(vm);
 	return rc;

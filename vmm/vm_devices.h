@@ -71,6 +71,9 @@ MUST_CHECK int vm_take_tap(struct vm *vm, const struct net_config *c, struct tap
  */
 MUST_CHECK int vm_devices_create(struct vm *vm, struct boot_machine *machine, struct err *e);
 
+/* hv_listener.rung: a queue's doorbell was. `ctx` is the struct vm. */
+void vm_devices_rung(void *ctx, unsigned which);
+
 /* The start failed: the devices go, and what they had open is opened again next time. */
 void vm_devices_undo(struct vm *vm);
 

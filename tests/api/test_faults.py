@@ -108,7 +108,7 @@ def test_no_hypervisor(xenolith):
     {"XENOLITH_FAKE_FAIL": "shape"}, {"XENOLITH_FAKE_FAIL": "shape:EXYZ"},
     {"XENOLITH_FAKE_FAIL": "jump:EIO"}, {"XENOLITH_FAKE_FAIL": "shape:EIO:0"},
     {"XENOLITH_FAKE_FAIL": "shape:EIO:2x"}, {"XENOLITH_FAKE_RAM_MIB": "many"},
-    {"XENOLITH_FAKE_NO_PAGES": "yes"},
+    {"XENOLITH_FAKE_NO_PAGES": "yes"}, {"XENOLITH_FAKE_NO_DOORBELLS": "yes"},
     {"XENOLITH_FAKE_GUEST": "/nonexistent"}])
 def test_the_fake_refuses_what_it_does_not_understand(xenolith, env):
     vm = xenolith(env=env, wait=False)

@@ -38,7 +38,7 @@ static int not_now(struct err *e, const char *op)
 static void empty(struct hv_fake *f)
 {
 	fake_ram_free(f);
-	f->n_ranges = 0;
+	f->n_ranges = f->n_bells = 0;
 	f->pages_asked = false;
 	f->held = 0;
 	f->state = FAKE_SHELL;
@@ -164,6 +164,8 @@ void hv_fake_access(struct hv *hv, struct hv_io *io)
 	if (in_space && fake_pages_read(f, io, first, last))
 		return;
 	ours = in_space && claimed(f, io, first, last);
+	if (ours && fake_bells_rung(f, io))
+		return;
 	if (ours) {
 		f->counts.ioreqs++;
 		if (!f->listener.io(f->listener.ctx, io))
@@ -357,6 +359,8 @@ static const struct hv_ops fake_ops = {
 	.shape = fake_shape,
 	.mem = { .read = fake_mem_read, .write = fake_mem_write, .map = fake_mem_map },
 	.pages = fake_pages,
+	.doorbell = fake_doorbell,
+	.clears = fake_clears,
 	.start = fake_start,
 	.go_on = fake_go_on,
 	.pause = fake_pause,
@@ -378,6 +382,11 @@ uint64_t hv_fake_pulses(const struct hv *hv, unsigned gsi)
 bool hv_fake_held(const struct hv *hv, unsigned vcpu)
 {
 	return const_fake(hv)->held >> vcpu & 1;
+}
+
+uint64_t hv_fake_silent(const struct hv *hv)
+{
+	return const_fake(hv)->silent;
 }
 
 uint64_t hv_fake_page_reads(const struct hv *hv)
@@ -418,6 +427,7 @@ int hv_fake_create(struct hv **out, const struct hv_fake_options *o, struct err 
 	f->options = *o;
 	f->slice.done = slice_done;
 	f->nap.op.done = nap_done;
+	f->rings.done = fake_bells_tell;
 	snprintf(f->description, sizeof(f->description), "fake hypervisor");
 	if (o->fail)
 		rc = fake_faults_parse(f, o->fail, e);

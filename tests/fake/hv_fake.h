@@ -21,6 +21,7 @@ struct hv_fake_options {
 	const char *guest_name; /* for messages */
 	const char *fail; /* op:errno[:nth],... */
 	bool no_pages; /* register pages cannot be had */
+	bool no_doorbells; /* nor doorbells */
 	const char *dump; /* file for the summary at close */
 	const char *dump_mem; /* address:length,... to put into it */
 };
@@ -47,6 +48,9 @@ bool hv_fake_held(const struct hv *hv, unsigned vcpu);
 
 /* Reads that register pages answered: nobody else saw them. */
 uint64_t hv_fake_page_reads(const struct hv *hv);
+
+/* Writes that cleared bits of a register page: nobody saw them either. */
+uint64_t hv_fake_silent(const struct hv *hv);
 
 /* Give a page of RAM back, as a balloon does: it cannot be reached nor mapped any more. */
 void hv_fake_give_back(struct hv *hv, gpa_t at);

@@ -125,9 +125,10 @@ static void dump_io(FILE *out, const struct hv_fake *f)
 	}
 	fprintf(out,
 		"},\n\"ios\": %llu, \"unclaimed\": %llu, \"page_reads\": %llu, "
-		"\"held\": %u,\n\"log\": [",
+		"\"rings\": %llu, \"silent\": %llu, \"held\": %u,\n\"log\": [",
 		(unsigned long long)f->counts.ioreqs, (unsigned long long)f->unclaimed,
-		(unsigned long long)f->page_reads, f->held);
+		(unsigned long long)f->page_reads, (unsigned long long)f->counts.rings,
+		(unsigned long long)f->silent, f->held);
 	for (unsigned i = 0; i < total && i < FAKE_LOG_MAX; i++) {
 		const struct hv_io *io = &f->log[i].io;
 

@@ -18,6 +18,7 @@ enum fake_op {
 	FAKE_MEM_WRITE,
 	FAKE_MAP,
 	FAKE_PAGES,
+	FAKE_DOORBELL,
 	FAKE_START,
 	FAKE_PAUSE,
 	FAKE_RESUME,
@@ -35,6 +36,13 @@ struct fake_fault {
 struct fake_access {
 	struct hv_io io; /* after it was done */
 	bool claimed;
+};
+
+/* A doorbell: of one value, or of all values, which clear bits. */
+struct fake_bell {
+	struct hv_doorbell b;
+	uint32_t *clears; /* NULL: it rings */
+	bool rung; /* and the listener has not been told */
 };
 
 struct hv_fake {
@@ -56,11 +64,14 @@ struct hv_fake {
 	unsigned n_pages;
 	struct hv_range ranges[FAKE_RANGES_MAX];
 	unsigned n_ranges;
+	struct fake_bell bells[HV_DOORBELLS_MAX];
+	unsigned n_bells;
 
 	struct loop *loop;
 	struct hv_listener listener;
 	struct guest guest;
 	struct loop_op slice;
+	struct loop_op rings; /* tells the listener */
 	struct loop_timer nap;
 	uint32_t held; /* a bit for each vCPU whose access is not answered yet */
 	bool stalled; /* the guest would go on but for the pause */
@@ -70,7 +81,7 @@ struct hv_fake {
 	unsigned n_faults;
 	struct hv_counts counts;
 	uint64_t pulses[HV_FAKE_GSIS];
-	uint64_t unclaimed, page_reads;
+	uint64_t unclaimed, page_reads, silent;
 	struct fake_access log[FAKE_LOG_MAX];
 	char description[64];
 };
@@ -107,6 +118,16 @@ const uint8_t *fake_pages_find(const struct hv_fake *f, uint64_t first, uint64_t
 
 /* Do a read of [first, last] if the register pages have it. */
 bool fake_pages_read(struct hv_fake *f, struct hv_io *io, uint64_t first, uint64_t last);
+
+/* hv_ops.doorbell and hv_ops.clears. */
+int fake_doorbell(struct hv *hv, const struct hv_doorbell *b, struct err *e);
+int fake_clears(struct hv *hv, uint64_t addr, gpa_t word, struct err *e);
+
+/* Whether the access was a write with a doorbell, and needs nobody. */
+bool fake_bells_rung(struct hv_fake *f, const struct hv_io *io);
+
+/* Tells the listener of those that were rung: hv_fake.rings is done. */
+void fake_bells_tell(struct loop_op *op, int res);
 
 /* Write the summary; a file that cannot be written ends the process. */
 void fake_dump(struct hv_fake *f);

@@ -67,6 +67,7 @@ int hv_fake_from_env(struct hv **out, struct err *e)
 		.guest_name = getenv("XENOLITH_FAKE_GUEST"),
 		.fail = getenv("XENOLITH_FAKE_FAIL"),
 		.no_pages = flag_from_env("XENOLITH_FAKE_NO_PAGES"),
+		.no_doorbells = flag_from_env("XENOLITH_FAKE_NO_DOORBELLS"),
 		.dump = getenv("XENOLITH_FAKE_DUMP"),
 		.dump_mem = getenv("XENOLITH_FAKE_DUMP_MEM"),
 	};

@@ -259,6 +259,7 @@ static void monitor_still_answers_and_has_counted_the_faults(void **state)
 
 	assert_true(d->counts.faults > 20);
 	assert_true(d->counts.resets > 20);
+	assert_true(world.hv->ops->counts(world.hv).rings > 20);
 	assert_false(world.vm->ended);
 }
 

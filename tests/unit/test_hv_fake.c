@@ -24,6 +24,7 @@ static struct {
 	unsigned ios, invalidations;
 	struct hv_io last;
 	bool hold;
+	unsigned rings, which; /* how often the last one was told */
 } seen;
 
 static bool on_io(void *ctx, struct hv_io *io)
@@ -33,6 +34,12 @@ static bool on_io(void *ctx, struct hv_io *io)
 	if (!io->write)
 		io->data = 0x1122334455667788;
 	return !seen.hold;
+}
+
+static void on_rung(void *ctx, unsigned which)
+{
+	seen.rings++;
+	seen.which = which;
 }
 
 static void on_invalidate(void *ctx)
@@ -62,9 +69,11 @@ static int shape(uint64_t ram)
 
 static void make(const struct hv_fake_options *o)
 {
-	const struct hv_listener listener = {
-		.io = on_io, .invalidate = on_invalidate, .ended = on_ended, .lost = on_lost
-	};
+	const struct hv_listener listener = { .io = on_io,
+					      .rung = on_rung,
+					      .invalidate = on_invalidate,
+					      .ended = on_ended,
+					      .lost = on_lost };
 
 	memset(&seen, 0, sizeof(seen));
 	assert_int_equal(hv_fake_create(&hv, o, &err), 0);
@@ -305,6 +314,92 @@ static void a_hypervisor_without_register_pages_reports_all(void **state)
 	assert_int_equal(hv_fake_in(hv, HV_MMIO, LAYOUT_VIRTIO, 1), 0x88);
 }
 
+/* ---- doorbells ---- */
+
+#define NOTIFY (LAYOUT_VIRTIO + 0x50)
+
+static int doorbell(uint32_t data)
+{
+	const struct hv_doorbell b = { .addr = NOTIFY, .data = data, .which = 70 + data };
+
+	return hv->ops->doorbell(hv, &b, &err);
+}
+
+static void ring(uint32_t data)
+{
+	hv_fake_out(hv, HV_MMIO, NOTIFY, 4, data);
+}
+
+static void doorbells_are_told_later_and_once(void **state)
+{
+	make_shaped(&(struct hv_fake_options){ 0 });
+	assert_int_equal(doorbell(1), 0);
+	assert_int_equal(doorbell(2), 0);
+	assert_int_equal(doorbell(1), -EEXIST);
+	assert_int_equal(loop_turn(loop), 0);
+	assert_int_equal(seen.rings, 2); /* each for nothing */
+	start();
+	for (unsigned i = 0; i < 10; i++)
+		ring(1);
+	assert_int_equal(seen.rings, 2);
+	assert_int_equal(loop_turn(loop), 0);
+	assert_int_equal(seen.rings, 3);
+	assert_int_equal(seen.which, 71);
+	assert_int_equal(hv->ops->counts(hv).rings, 3);
+	assert_int_equal(seen.ios, 0);
+	ring(3); /* another value, */
+	hv_fake_out(hv, HV_MMIO, NOTIFY, 2, 1); /* width */
+	assert_int_equal(hv_fake_in(hv, HV_MMIO, NOTIFY, 4), 0x55667788); /* or direction */
+	assert_int_equal(seen.ios, 3);
+}
+
+static void silent_doorbells_clear_bits(void **state)
+{
+	uint8_t *page;
+
+	make_shaped(&(struct hv_fake_options){ 0 });
+	assert_int_equal(hv->ops->clears(hv, LAYOUT_VIRTIO + 0x64, gpa(LAYOUT_VIRTIO + 0x60),
+					 &err),
+			 -EINVAL); /* there is no page */
+	assert_int_equal(pages(LAYOUT_VIRTIO, 1, &page), 0);
+	assert_int_equal(
+		hv->ops->clears(hv, LAYOUT_VIRTIO + 0x64, gpa(LAYOUT_VIRTIO + 0x60), &err), 0);
+	start();
+	page[0x60] = 7;
+	hv_fake_out(hv, HV_MMIO, LAYOUT_VIRTIO + 0x64, 4, 5);
+	assert_int_equal(page[0x60], 2);
+	assert_int_equal(seen.ios + seen.rings, 0);
+	assert_int_equal(hv_fake_silent(hv), 1);
+	hv_fake_out(hv, HV_MMIO, LAYOUT_VIRTIO + 0x64, 1, 2);
+	assert_int_equal(page[0x60], 2);
+	assert_int_equal(seen.ios, 1);
+}
+
+static void doorbells_end_with_the_shape(void **state)
+{
+	make(&(struct hv_fake_options){ 0 });
+	assert_int_equal(doorbell(1), -ENOENT);
+	assert_int_equal(shape(RAM), 0);
+	for (uint32_t i = 0; i < HV_DOORBELLS_MAX; i++)
+		assert_int_equal(doorbell(i), 0);
+	assert_int_equal(doorbell(HV_DOORBELLS_MAX), -ENOSPC);
+	assert_int_equal(shape(RAM), 0);
+	start();
+	ring(1);
+	assert_int_equal(seen.ios, 1);
+	assert_int_equal(loop_turn(loop), 0);
+	assert_int_equal(seen.rings, 0); /* what was still to be told is not */
+}
+
+static void a_hypervisor_without_doorbells_reports_all(void **state)
+{
+	make_shaped(&(struct hv_fake_options){ .no_doorbells = true });
+	assert_int_equal(doorbell(1), -EOPNOTSUPP);
+	start();
+	ring(1);
+	assert_int_equal(seen.ios, 1);
+}
+
 static void mapping_and_pages_fail_on_demand(void **state)
 {
 	uint8_t *page, *host = reserve(1);
@@ -423,6 +518,10 @@ int main(void)
 		TEST(register_pages_lie_in_a_registered_range),
 		TEST(register_pages_are_made_once_between_shape_and_start),
 		TEST(a_hypervisor_without_register_pages_reports_all),
+		TEST(doorbells_are_told_later_and_once),
+		TEST(silent_doorbells_clear_bits),
+		TEST(doorbells_end_with_the_shape),
+		TEST(a_hypervisor_without_doorbells_reports_all),
 		TEST(mapping_and_pages_fail_on_demand),
 		TEST(a_held_vcpu_waits_for_go_on),
 		TEST(a_held_script_goes_on_with_its_next_step),

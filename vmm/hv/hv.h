@@ -21,6 +21,7 @@
 struct hv; /* the implementation's */
 
 #define HV_PAGES_MAX 32
+#define HV_DOORBELLS_MAX 128 /* of both kinds together */
 
 struct hv_shape {
 	unsigned vcpus; /* 1..32 */
@@ -62,6 +63,13 @@ enum hv_end {
 	HV_END_OTHER,
 };
 
+/* A write of the guest that keeps no vCPU waiting: of 32 bits, to `addr`, of `data`. */
+struct hv_doorbell {
+	uint64_t addr; /* in memory; inside a registered range */
+	uint32_t data;
+	unsigned which; /* what the listener is told */
+};
+
 /* Who is told what the guest does; called from loop_turn. */
 struct hv_listener {
 	/*
@@ -69,6 +77,11 @@ struct hv_listener {
 	 * vCPU goes on when this returns true; after false it waits for hv_ops.go_on.
 	 */
 	bool (*io)(void *ctx, struct hv_io *io);
+	/*
+	 * A doorbell was rung, since this was last called: once or often. Also, now and
+	 * then, when it was not. May be NULL when there are none.
+	 */
+	void (*rung)(void *ctx, unsigned which);
 	/* The guest gave pages back to the hypervisor. May be NULL. */
 	void (*invalidate)(void *ctx);
 	void (*ended)(void *ctx, enum hv_end end);
@@ -83,6 +96,7 @@ struct hv_counts {
 	uint64_t pages_mapped;
 	uint64_t notifies; /* event channel notifications sent */
 	uint64_t ioreqs;
+	uint64_t rings; /* times that a doorbell was found rung */
 	uint64_t start_ns; /* CLOCK_MONOTONIC just before the guest was let run */
 };
 
@@ -108,6 +122,21 @@ struct hv_ops {
 	 * then. After another error, only another shape helps: some may miss the listener.
 	 */
 	int (*pages)(struct hv *hv, gpa_t at, unsigned n, void **out, struct err *e);
+
+	/*
+	 * Tell the listener of such writes by `rung`, some time after they were made, instead
+	 * of by `io`; others to the same address are told as before, and some of these in REP
+	 * accesses. After shape, before start; until the next shape. -EOPNOTSUPP where that
+	 * cannot be had, -ENOSPC where there are too many already: `io` is told then.
+	 */
+	int (*doorbell)(struct hv *hv, const struct hv_doorbell *b, struct err *e);
+
+	/*
+	 * Tell nobody of 32-bit writes to `addr`: clear the bits that were written in the word
+	 * of a register page at `word`, one at a time, and let the vCPU go on. A write for
+	 * which that cannot be done is told by `io`. Otherwise as doorbell.
+	 */
+	int (*clears)(struct hv *hv, uint64_t addr, gpa_t word, struct err *e);
 
 	/* Set the first vCPU and let it run. Only after shape, once. */
 	int (*start)(struct hv *hv, const struct hv_entry *entry, struct err *e);

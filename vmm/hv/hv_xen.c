@@ -17,6 +17,7 @@
 
 #include "vmm/hv/keeper_client.h"
 #include "vmm/hv/xen_dmop.h"
+#include "vmm/hv/xen_doorbell.h"
 #include "vmm/hv/xen_ioreq.h"
 #include "vmm/lib/log.h"
 
@@ -31,6 +32,7 @@ struct hv_xen {
 	uint64_t features; /* XENOLITH_FEAT_* */
 	struct xen_dmop dmop;
 	struct xen_ioreq ioreq;
+	struct xen_doorbells doorbells;
 	evtchn_port_t lifecycle; /* our end; 0: none */
 	uint32_t held; /* a bit for each vCPU whose access is to be answered later */
 	bool started, ended;
@@ -76,6 +78,7 @@ static void detach(struct hv_xen *x)
 		xenevtchn_unbind(x->ioreq.evtchn, x->lifecycle);
 	x->lifecycle = 0;
 	x->held = 0;
+	xen_doorbell_close(&x->doorbells, &x->ioreq);
 	xen_ioreq_detach(&x->ioreq);
 }
 
@@ -113,6 +116,29 @@ static int xen_pages(struct hv *hv, gpa_t at, unsigned n, void **out, struct err
 	if (rc == 0)
 		rc = xen_ioreq_make_registers(&x->ioreq, at, n, out, e);
 	return rc;
+}
+
+static int no_doorbells(struct err *e)
+{
+	return err_set(e, -EOPNOTSUPP, "the hypervisor has no doorbells");
+}
+
+static int xen_doorbell(struct hv *hv, const struct hv_doorbell *b, struct err *e)
+{
+	struct hv_xen *x = xen(hv);
+
+	if (!(x->features & XENOLITH_FEAT_doorbell))
+		return no_doorbells(e);
+	return xen_doorbell_add(&x->doorbells, &x->dmop, &x->ioreq, b, e);
+}
+
+static int xen_clears(struct hv *hv, uint64_t addr, gpa_t word, struct err *e)
+{
+	struct hv_xen *x = xen(hv);
+
+	if (!(x->features & XENOLITH_FEAT_doorbell))
+		return no_doorbells(e);
+	return xen_doorbell_clears(&x->dmop, &x->ioreq, addr, word, e);
 }
 
 static int mem_read(void *ctx, gpa_t at, void *dst, size_t len)
@@ -274,11 +300,14 @@ static void xen_go_on(struct hv *hv, unsigned vcpu)
 static void handle_port(struct hv_xen *x, evtchn_port_t port)
 {
 	int vcpu = xen_ioreq_vcpu(&x->ioreq, port);
+	unsigned which;
 
-	if (port == x->lifecycle && x->started)
-		check_lifecycle(x);
 	if (vcpu >= 0)
 		handle_ioreq(x, (unsigned)vcpu);
+	else if (xen_doorbell_rung(&x->doorbells, port, &which))
+		x->listener.rung(x->listener.ctx, which);
+	else if (port == x->lifecycle && x->started)
+		check_lifecycle(x);
 }
 
 static void read_events(struct hv_xen *x)
@@ -345,6 +374,7 @@ static struct hv_counts xen_counts(struct hv *hv)
 		.pages_mapped = x->ioreq.map.pages_mapped,
 		.notifies = x->ioreq.notifies,
 		.ioreqs = x->ioreq.ioreqs,
+		.rings = x->doorbells.rings,
 		.start_ns = x->keeper.info.start_ns,
 	};
 }
@@ -370,6 +400,8 @@ static const struct hv_ops hv_xen_ops = {
 	.shape = xen_shape,
 	.mem = { .read = mem_read, .write = mem_write, .map = mem_map },
 	.pages = xen_pages,
+	.doorbell = xen_doorbell,
+	.clears = xen_clears,
 	.start = xen_start,
 	.go_on = xen_go_on,
 	.pause = xen_pause,

@@ -19,8 +19,11 @@
 #include "vmm/hv/xen_vcpu.h"
 #include "vmm/lib/log.h"
 
-/* Event channels: per vCPU an ioreq port of ours and the guest's timer and IPIs. */
-#define EVTCHNS_BASE 64
+/*
+ * Event channels: doorbells and a few more of ours; per vCPU an ioreq port of ours and the
+ * guest's timer and IPIs. Xen takes no memory for those that nobody has opened.
+ */
+#define EVTCHNS_BASE (64 + HV_DOORBELLS_MAX)
 #define EVTCHNS_PER_VCPU 16
 
 struct xen_builder {

@@ -130,6 +130,42 @@ int xen_dmop_pulse(struct xen_dmop *d, uint32_t domid, unsigned gsi)
 	return simple(d, domid, &op);
 }
 
+int xen_dmop_doorbell(struct xen_dmop *d, uint32_t domid, unsigned server,
+		      const struct hv_doorbell *b, uint32_t *port)
+{
+	struct xen_dm_op op = {
+		.op = XEN_DMOP_xenolith_doorbell,
+		.u.xenolith_doorbell = { .id = (ioservid_t)server,
+					 .type = XEN_DMOP_IO_RANGE_MEMORY,
+					 .width = 4,
+					 .flags = XENOLITH_DOORBELL_match,
+					 .addr = b->addr,
+					 .data = b->data },
+	};
+	int rc = simple(d, domid, &op);
+
+	if (rc == 0)
+		*port = op.u.xenolith_doorbell.port;
+	return rc;
+}
+
+int xen_dmop_clears(struct xen_dmop *d, uint32_t domid, unsigned server, uint64_t addr,
+		    gpa_t word)
+{
+	struct xen_dm_op op = {
+		.op = XEN_DMOP_xenolith_doorbell,
+		.u.xenolith_doorbell = { .id = (ioservid_t)server,
+					 .type = XEN_DMOP_IO_RANGE_MEMORY,
+					 .width = 4,
+					 .flags = XENOLITH_DOORBELL_silent |
+						  XENOLITH_DOORBELL_clear,
+					 .addr = addr,
+					 .clear = word.v },
+	};
+
+	return simple(d, domid, &op);
+}
+
 /* One copy of at most d->chunk bytes. */
 static int copy_chunk(struct xen_dmop *d, uint32_t domid, gpa_t at, char *data, size_t len,
 		      uint32_t direction)

@@ -7,7 +7,7 @@
 #ifndef VMM_HV_XEN_DMOP_H
 #define VMM_HV_XEN_DMOP_H
 
-#include "vmm/lib/gmem.h"
+#include "vmm/hv/hv.h"
 
 struct xen_dmop {
 	int fd;
@@ -49,6 +49,16 @@ MUST_CHECK int xen_dmop_lifeline(struct xen_dmop *d, uint32_t domid, uint32_t *p
 
 /* One edge on a GSI (1..47), where the hypervisor has XENOLITH_FEAT_pulse. 0 or -errno. */
 MUST_CHECK int xen_dmop_pulse(struct xen_dmop *d, uint32_t domid, unsigned gsi);
+
+/*
+ * A doorbell of IOREQ server `server`, where the hypervisor has XENOLITH_FEAT_doorbell:
+ * writes of b->data; its port is to be bound. Or writes, whatever their value, that clear
+ * bits in the word at `word` and notify nobody. 0 or -errno.
+ */
+MUST_CHECK int xen_dmop_doorbell(struct xen_dmop *d, uint32_t domid, unsigned server,
+				 const struct hv_doorbell *b, uint32_t *port);
+MUST_CHECK int xen_dmop_clears(struct xen_dmop *d, uint32_t domid, unsigned server,
+			       uint64_t addr, gpa_t word);
 
 /* Copy through the hypervisor, in as many operations as it takes. 0 or -errno. */
 MUST_CHECK int xen_dmop_copy_to(struct xen_dmop *d, uint32_t domid, gpa_t to, const void *src,

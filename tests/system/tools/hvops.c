@@ -2,7 +2,7 @@
 /*
  * The monitor's hypervisor interface (vmm/hv/hv.h) on a running Xen, with its keeper, but
  * without anything above it: small guests of our own instead of a kernel. Output is TAP.
- * With the argument `unpatched` register pages and pulses go the ways that need no patch.
+ * With the argument `unpatched` all goes the ways that need no patch.
  */
 #include <errno.h>
 #include <signal.h>
@@ -24,6 +24,10 @@
 #define HYPERCALLS 0x7000
 #define GIVEN 0x200000 /* the page that the guest gives back */
 #define BYE 0x55
+#define NOTIFY 0x50 /* offsets of registers */
+#define STATUS 0x60
+#define ACK 0x64
+#define RINGS 700 /* what the first doorbell is called */
 
 /*
  * Reads registers into RESULTS, writes one (which is held), moves a block of them into
@@ -79,6 +83,32 @@ __asm__(".pushsection .rodata\n"
 	".code64\n"
 	".popsection\n");
 
+/*
+ * Writes by doorbells: two values to one, one of them often, another value; then clears
+ * bits of a register, reads what is left, and says bye.
+ */
+extern const uint8_t bell_guest[], bell_guest_end[];
+__asm__(".pushsection .rodata\n"
+	".code32\n"
+	"bell_guest:\n"
+	"	movl	$0x9000, %esp\n"
+	"	movl	$1, 0xd0000050\n"
+	"	movl	$1000, %ecx\n"
+	"1:	movl	$2, 0xd0000050\n"
+	"	loop	1b\n"
+	"	movl	$9, 0xd0000050\n"
+	"	movl	$5, 0xd0000064\n"
+	"	movl	0xd0000060, %eax\n"
+	"	movl	%eax, 0x5000\n"
+	"	movl	$0x604, %edx\n"
+	"	movb	$0x55, %al\n"
+	"	outb	%al, %dx\n"
+	"2:	hlt\n"
+	"	jmp	2b\n"
+	"bell_guest_end:\n"
+	".code64\n"
+	".popsection\n");
+
 static struct {
 	struct hv *hv;
 	struct loop *loop;
@@ -89,6 +119,7 @@ static struct {
 	unsigned ios, register_reads, other_reads, invalidations, block_writes, ors;
 	bool hold, held, bye, ended;
 	struct hv_io write; /* the last one to a register */
+	unsigned rung[3], wrong_rings, notifies, acks, values; /* of the doorbells' guest */
 } t;
 
 #define IS(expr, want, what)                                                             \
@@ -126,6 +157,11 @@ static bool on_io(void *ctx, struct hv_io *io)
 		io->data = 0x77665544;
 		return true;
 	}
+	if (io->addr == REGISTERS + NOTIFY) {
+		t.notifies++;
+		t.values |= 1u << (io->data & 31);
+	}
+	t.acks += io->addr == REGISTERS + ACK;
 	t.block_writes += io->addr == REGISTERS + 0x100 + 4 * t.block_writes &&
 			  io->data == 0x04030201u + 0x04040404u * t.block_writes;
 	if (io->addr >= REGISTERS + 0x200)
@@ -133,6 +169,15 @@ static bool on_io(void *ctx, struct hv_io *io)
 	t.write = *io;
 	t.held = t.hold;
 	return !t.hold;
+}
+
+static void on_rung(void *ctx, unsigned which)
+{
+	(void)ctx;
+	if (which - RINGS < ARRAY_SIZE(t.rung))
+		t.rung[which - RINGS]++;
+	else
+		t.wrong_rings++;
 }
 
 static void on_invalidate(void *ctx)
@@ -339,6 +384,68 @@ static void test_registers(void)
 	test_map_holes();
 }
 
+/* ---- doorbells ---- */
+
+static int add_bells(void)
+{
+	struct err e;
+	int rc = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(t.rung) && rc == 0; i++) {
+		const struct hv_doorbell b = { .addr = REGISTERS + NOTIFY,
+					       .data = i,
+					       .which = RINGS + i };
+
+		rc = t.hv->ops->doorbell(t.hv, &b, &e);
+	}
+	if (rc == 0)
+		rc = t.hv->ops->clears(t.hv, REGISTERS + ACK, gpa(REGISTERS + STATUS), &e);
+	return rc;
+}
+
+static void run_bells(void)
+{
+	uint8_t *page;
+	struct err e;
+	void *p;
+
+	shape();
+	if (t.hv->ops->pages(t.hv, gpa(REGISTERS), 1, &p, &e) < 0)
+		bail("pages", e.text);
+	page = p;
+	put_le32(page + STATUS, 7);
+	IS(add_bells(), t.unpatched ? -EOPNOTSUPP : 0, "doorbell: is there");
+	if (!t.unpatched)
+		IS(add_bells(), -EEXIST, "doorbell: but once");
+	turn_until(NULL, 20);
+	memset(t.rung, 0, sizeof(t.rung)); /* each is told once for nothing */
+	start(bell_guest, bell_guest_end);
+	turn_until(&t.bye, 10000);
+	IS(t.bye, 1, "doorbell: the guest got through");
+	turn_until(NULL, 20);
+}
+
+static void test_doorbells(void)
+{
+	run_bells();
+	if (t.unpatched) {
+		IS(t.notifies, 1002, "doorbell: without, each write is reported");
+		IS(t.acks, 1, "doorbell: also what would clear bits");
+		IS(peek(RESULTS), 7, "doorbell: which nobody has done");
+		return;
+	}
+	IS(t.rung[0], 0, "doorbell: who was not rung is not told");
+	IS(t.rung[1], 1, "doorbell: who was, is");
+	IS(t.rung[2] >= 1, 1, "doorbell: who was rung often is, too");
+	IS(t.rung[2] < 900, 1, "doorbell: but not each time");
+	IS(t.wrong_rings, 0, "doorbell: nobody else is");
+	IS(t.hv->ops->counts(t.hv).rings, t.rung[1] + t.rung[2] + 3, "doorbell: is counted");
+	IS(t.notifies, 1, "doorbell: another value is reported");
+	IS(t.values, 1u << 9, "doorbell: as what it is");
+	IS(t.acks, 0, "doorbell: what clears bits is not reported");
+	IS(peek(RESULTS), 2, "doorbell: bits are cleared when the guest looks");
+}
+
 /* ---- interrupts ---- */
 
 static bool count_is(unsigned pin, uint32_t n)
@@ -386,9 +493,11 @@ static void test_pulses(void)
 
 static int monitor(void *ctx, struct hv *hv)
 {
-	const struct hv_listener listener = {
-		.io = on_io, .invalidate = on_invalidate, .ended = on_ended, .lost = on_lost
-	};
+	const struct hv_listener listener = { .io = on_io,
+					      .rung = on_rung,
+					      .invalidate = on_invalidate,
+					      .ended = on_ended,
+					      .lost = on_lost };
 	const char *which = ctx;
 
 	t.hv = hv;
@@ -401,6 +510,8 @@ static int monitor(void *ctx, struct hv *hv)
 	if (strcmp(which, "registers") == 0) {
 		test_map();
 		test_registers();
+	} else if (strcmp(which, "doorbells") == 0) {
+		test_doorbells();
 	} else {
 		shape();
 		test_pulses();
@@ -419,7 +530,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	if (argc < 2)
-		bail("usage", "hvops registers|pulses [unpatched]");
+		bail("usage", "hvops registers|doorbells|pulses [unpatched]");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
