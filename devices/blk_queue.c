@@ -224,10 +224,12 @@ static bool begin(struct virtio_blk *b, unsigned q)
 	if (r->type == VIRTIO_BLK_T_DISCARD || r->type == VIRTIO_BLK_T_WRITE_ZEROES)
 		status = blk_set_ranges(r, bq);
 	r->sync = r->type != VIRTIO_BLK_T_IN && writes_through(b);
-	if (status != VIRTIO_BLK_S_OK)
+	if (status != VIRTIO_BLK_S_OK) {
+		b->counts.invalid++;
 		blk_finish(r, status);
-	else
+	} else {
 		blk_io_start(r);
+	}
 	return true;
 }
 

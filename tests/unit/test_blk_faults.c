@@ -59,6 +59,10 @@ static void results_of_reads_and_writes(void **state)
 		assert_int_equal(io.n_taken, cases[c].n);
 		assert_int_equal(io.n_calls, cases[c].n);
 		assert_int_equal(g.used_len, i % 2 ? 1 : cases[c].read);
+		/* The host has failed, not the driver. */
+		assert_int_equal(virtio_blk_counts(g.blk).errors,
+				 cases[c].status != VIRTIO_BLK_S_OK);
+		assert_int_equal(virtio_blk_counts(g.blk).invalid, 0);
 		if (cases[c].status == VIRTIO_BLK_S_OK) {
 			assert_int_equal(pread(g.fd, file, 4096, 5 * 512), 4096);
 			assert_memory_equal(file, ram(&g, BLK_GUEST_DATA), 4096);

@@ -141,6 +141,7 @@ static void bad_ranges_are_refused_as_a_whole(void **state)
 	}
 	assert_int_equal(do_ranges(&g, D, NULL, 0, 0), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(virtio_blk_counts(g.blk).errors, ARRAY_SIZE(cases) + 1);
+	assert_int_equal(virtio_blk_counts(g.blk).invalid, ARRAY_SIZE(cases) + 1);
 	blk_guest_stop(&g);
 }
 

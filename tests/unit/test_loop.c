@@ -400,6 +400,23 @@ static void a_ring_that_cannot_be_is_an_error(void **state)
 
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* Asked again in the same turn, it has not moved; in the next one it has. */
+static void now_is_that_of_the_turn(void **state)
+{
+	uint64_t before = clock_ns(), first = loop_now(loop), second;
+	struct probe p = probe();
+
+	assert_in_range(first, before, clock_ns());
+	loop_timeout(loop, &p.timer, 1);
+	while (clock_ns() - first < 10000)
+		;
+	assert_true(loop_now(loop) == first);
+	while (p.timer.op.busy)
+		assert_int_equal(loop_turn(loop), 0);
+	second = loop_now(loop);
+	assert_in_range(second, first + 1000000, clock_ns());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -411,6 +428,7 @@ int main(void)
 		LOOP_TEST(poll_tells_what_is_ready),
 		LOOP_TEST(timers_end_in_the_order_of_their_times),
 		LOOP_TEST(timers_take_microseconds),
+		LOOP_TEST(now_is_that_of_the_turn),
 		LOOP_TEST(other_completions_do_not_end_a_timer),
 		LOOP_TEST(deferred_calls_keep_their_order),
 		LOOP_TEST(more_operations_in_flight_than_entries),

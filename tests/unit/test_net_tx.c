@@ -47,6 +47,7 @@ static void packets_reach_the_network_whole_and_in_order(void **state)
 	assert_int_equal(virtio_net_counts(w.net).tx_bytes,
 			 60 * 3 + 1514 * 2 + 9014 + NET_WORLD_PACKET + 1);
 	assert_int_equal(virtio_net_counts(w.net).tx_errors, 0);
+	assert_int_equal(virtio_net_counts(w.net).write_latency.n, ARRAY_SIZE(cases));
 	net_world_end(&w);
 }
 

@@ -885,10 +885,83 @@ static void a_wide_access_is_its_bytes(void **state)
 	stop(&p);
 }
 
+/* ---- the rate limiter ------------------------------------------------------------ */
+
+static void output_without_tokens_is_lost_and_counted(void **state)
+{
+	const struct token_bucket_config limit = { .present = true,
+						   .has_one_time_burst = true,
+						   .size = 3,
+						   .one_time_burst = 2,
+						   .refill_time_ms = 3600000 };
+	struct serial_counts c;
+	struct port p;
+	int fd[2];
+
+	make_pipe(fd);
+	start(&p, -1, fd[1]);
+	serial_set_limit(p.serial, &limit);
+	print(&p, "abcdefgh\n");
+	run(&p, 20);
+	assert_reads(fd[0], "abcde");
+	c = serial_counts(p.serial);
+	assert_int_equal(c.out_bytes, 9);
+	assert_int_equal(c.out_limited, 4);
+	assert_int_equal(c.out_dropped, 0);
+	/* Another one starts full; none lets all through. */
+	serial_set_limit(p.serial, &limit);
+	print(&p, "12");
+	serial_set_limit(p.serial, &(struct token_bucket_config){ .present = false });
+	print(&p, "3456789\n");
+	run(&p, 20);
+	assert_reads(fd[0], "123456789\n");
+	stop(&p);
+	close_pipe(fd);
+}
+
+static void tokens_of_output_come_back(void **state)
+{
+	const struct token_bucket_config limit = { .present = true,
+						   .size = 2,
+						   .refill_time_ms = 40 };
+	struct port p;
+	int fd[2];
+
+	make_pipe(fd);
+	start(&p, -1, fd[1]);
+	serial_set_limit(p.serial, &limit);
+	print(&p, "abc");
+	run(&p, 100);
+	print(&p, "def");
+	run(&p, 20);
+	assert_reads(fd[0], "abde");
+	stop(&p);
+	close_pipe(fd);
+}
+
+static void writes_that_fail_are_counted(void **state)
+{
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	struct port p;
+
+	start(&p, -1, fd);
+	print(&p, "a\n");
+	run(&p, 20);
+	print(&p, "b\n");
+	run(&p, 20);
+	assert_int_equal(serial_counts(p.serial).out_errors, 2);
+	assert_int_equal(serial_counts(p.serial).out_dropped, 4);
+	stop(&p);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_written_at_once_and_the_rest_soon),
+		cmocka_unit_test(output_without_tokens_is_lost_and_counted),
+		cmocka_unit_test(tokens_of_output_come_back),
+		cmocka_unit_test(writes_that_fail_are_counted),
 		cmocka_unit_test(a_line_is_one_write),
 		cmocka_unit_test(long_output_keeps_its_order),
 		cmocka_unit_test(a_reader_that_does_not_read_loses_output),

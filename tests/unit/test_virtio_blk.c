@@ -173,6 +173,11 @@ static void reads_and_writes_of_any_size(void **state)
 	assert_int_equal(c.writes, 2 * ARRAY_SIZE(cases));
 	assert_int_equal(c.write_bytes, 2 * c.read_bytes);
 	assert_int_equal(c.errors, 0);
+	assert_int_equal(c.read_latency.n, c.reads);
+	assert_int_equal(c.write_latency.n, c.writes);
+	assert_int_equal(c.flush_latency.n, 0);
+	assert_in_range(c.read_latency.sum_ns, 1, UINT64_C(60000000000));
+	assert_in_range(c.read_latency.max_ns, c.read_latency.min_ns, c.read_latency.sum_ns);
 	blk_guest_stop(&g);
 }
 
@@ -342,6 +347,8 @@ static void bad_requests_get_a_status(void **state)
 			fail_msg("case %u: status %u", i, *blk_guest_status(&g, 0));
 		assert_int_equal(g.used_len, r.type == VIRTIO_BLK_T_IN && r.len ? 0 : 1);
 		assert_int_equal(virtio_blk_counts(g.blk).errors, 1);
+		assert_int_equal(virtio_blk_counts(g.blk).invalid, 1);
+		assert_int_equal(virtio_blk_counts(g.blk).read_latency.n, 0);
 		assert_int_equal(virtio_blk_counts(g.blk).reads, 0);
 		assert_memory_equal(before, ram(&g, BLK_GUEST_DATA), sizeof(before));
 		if (cases[i].o != &empty)
