@@ -74,7 +74,7 @@ static bool written(struct metrics *m, ssize_t n)
 		m->sent += (size_t)n;
 		if (!writing(m))
 			done(m);
-	} else if (n != -EINTR && n != -ECANCELED) {
+	} else if (n != -EINTR) {
 		lose(m, n ? (int)-n : EIO);
 	}
 	return false;
@@ -84,6 +84,8 @@ static void on_written(struct loop_op *op, int res)
 {
 	struct metrics *m = CONTAINER_OF(op, struct metrics, op);
 
+	if (res == -ECANCELED)
+		return;
 	if (written(m, res)) {
 		op->done = on_polled;
 		loop_poll(m->vm->loop, op, m->fd, POLLOUT);
@@ -229,15 +231,20 @@ int metrics_open(struct metrics *m, const struct metrics_config *c, struct err *
 	return 0;
 }
 
-/* Turn the loop until the line is written, but not for long. */
-static void wait_written(struct metrics *m)
+static bool busy(const struct metrics *m)
+{
+	return m->op.busy;
+}
+
+/* Turn the loop while `condition` holds, but not for long. */
+static void turn_while(struct metrics *m, bool (*condition)(const struct metrics *))
 {
 	struct loop *l = m->vm->loop;
 
-	if (!writing(m))
+	if (!condition(m) || m->deadline.op.busy) /* busy: the loop has failed before */
 		return;
 	loop_timeout(l, &m->deadline, METRICS_FINISH_MS);
-	while (m->deadline.op.busy && writing(m))
+	while (m->deadline.op.busy && condition(m))
 		if (loop_turn(l) < 0)
 			return;
 	loop_cancel(l, &m->deadline.op);
@@ -248,9 +255,14 @@ static void wait_written(struct metrics *m)
 
 void metrics_finish(struct metrics *m)
 {
-	wait_written(m);
+	turn_while(m, writing);
 	metrics_write(m);
-	wait_written(m);
+	turn_while(m, writing);
+	if (writing(m)) {
+		m->own.missed++;
+		loop_cancel(m->vm->loop, &m->op);
+		turn_while(m, busy);
+	}
 	if (m->own.missed)
 		log_warn("metrics", "lines lost: %llu", (unsigned long long)m->own.missed);
 }
@@ -261,8 +273,8 @@ void metrics_destroy(struct metrics *m)
 		return;
 	if (m->fd >= 0)
 		(void)close(m->fd);
-	/* What is still being written is left to the kernel: it may read it yet. */
-	if (writing(m) && m->op.busy)
+	/* What a disk that hangs still writes is left to the kernel: it may read it yet. */
+	if (m->op.busy)
 		return;
 	free(m->line.text);
 	free(m);
