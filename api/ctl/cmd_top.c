@@ -2,7 +2,9 @@
 /* xenolithctl top: the instances of this host again and again, the busiest first. */
 #include "api/ctl/cmd.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,21 +14,24 @@
 #include "api/ctl/table.h"
 #include "vmm/lib/log.h"
 
+#define DELAY_MS_MIN 100
+#define DELAY_MS_MAX 3600000
+
 struct top_options {
-	uint64_t delay_s, count;
+	const char *delay;
+	uint64_t count;
 	bool batch;
 };
 
-static const struct top_options defaults = { .delay_s = 1 };
+static const struct top_options defaults = { .delay = "1" };
 
 static const struct option options[] = {
 	{ .name = "--delay",
 	  .letter = 'd',
-	  .kind = OPTION_NUMBER,
+	  .kind = OPTION_TEXT,
 	  .value = "SECONDS",
-	  .at = offsetof(struct top_options, delay_s),
-	  .max = 3600,
-	  .help = "between two looks [1]" },
+	  .at = offsetof(struct top_options, delay),
+	  .help = "between two looks, from 0.1 to 3600 [1]" },
 	{ .name = "--count",
 	  .letter = 'n',
 	  .kind = OPTION_NUMBER,
@@ -52,11 +57,34 @@ static const struct out_column columns[] = {
 
 struct top {
 	const struct ctl *ctl;
-	const struct top_options *options;
+	uint64_t delay_ms, count;
 	struct survey before, now;
 	cJSON *rows; /* of `now` */
 	uint64_t looks;
 };
+
+/* Seconds with up to three decimals, as milliseconds; 0: that is no such number. */
+static uint64_t parse_delay(const char *text)
+{
+	uint64_t ms = 0, unit = 1000;
+	bool decimals = false;
+
+	if (!isdigit((unsigned char)*text))
+		return 0;
+	for (; *text; text++) {
+		if (*text == '.' && !decimals) {
+			decimals = true;
+			continue;
+		}
+		if (!isdigit((unsigned char)*text) || unit == 1 || ms > DELAY_MS_MAX)
+			return 0;
+		if (decimals)
+			unit /= 10;
+		ms = decimals ? ms + (uint64_t)(*text - '0') * unit :
+				ms * 10 + (uint64_t)(*text - '0') * 1000;
+	}
+	return ms >= DELAY_MS_MIN && ms <= DELAY_MS_MAX ? ms : 0;
+}
 
 static int look(struct top *t, struct err *e)
 {
@@ -136,10 +164,9 @@ static void print_batch(const struct top *t)
 /* What the processors do is only known at the second look. */
 static int batch(struct top *t, uint64_t count)
 {
-	struct timespec next;
+	uint64_t next_ms = clock_ms();
 	struct err e;
 
-	clock_gettime(CLOCK_MONOTONIC, &next);
 	while (count == 0 || t->looks <= count) {
 		if (look(t, &e) < 0)
 			return out_error(&t->ctl->out, CTL_FAILED, "%s", e.text);
@@ -149,9 +176,9 @@ static int batch(struct top *t, uint64_t count)
 			return CTL_FAILED;
 		if (count && t->looks > count)
 			break;
-		next.tv_sec += (time_t)t->options->delay_s;
-		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL) == EINTR)
-			;
+		next_ms += t->delay_ms;
+		for (uint64_t now = clock_ms(); now < next_ms; now = clock_ms())
+			(void)poll(NULL, 0, (int)(next_ms - now));
 	}
 	return CTL_OK;
 }
@@ -199,36 +226,37 @@ static bool wait_for_next(const struct top *t, struct screen *s, uint64_t next_m
 
 static int in_place(struct top *t, struct screen *s, struct err *e)
 {
-	uint64_t delay_ms = t->options->delay_s * 1000, count = t->options->count;
-	uint64_t next_ms = clock_ms();
+	uint64_t next_ms;
 
 	do {
 		int rc = look(t, e);
 
 		if (rc < 0)
 			return rc;
-		if (draw(t, s) < 0 || (count && t->looks >= count))
+		if (draw(t, s) < 0 || (t->count && t->looks >= t->count))
 			return 0;
 		/* From now: a host that is late is not to be asked the more. */
-		next_ms = clock_ms() + delay_ms;
+		next_ms = clock_ms() + t->delay_ms;
 	} while (wait_for_next(t, s, next_ms));
 	return 0;
 }
 
 static int top(const struct ctl *ctl, const void *given, unsigned n, const char *const *words)
 {
-	struct top t = { .ctl = ctl, .options = given };
+	const struct top_options *o = given;
+	struct top t = { .ctl = ctl, .count = o->count, .delay_ms = parse_delay(o->delay) };
 	int out = fileno(ctl->out.to), status;
 	struct screen screen;
 	struct err e;
 
 	(void)n;
 	(void)words;
-	if (t.options->delay_s == 0)
-		return out_error(&ctl->out, CTL_BAD_ARGS, "--delay: at least 1 second");
-	if (ctl->out.json || t.options->batch || !screen_possible(out)) {
+	if (t.delay_ms == 0)
+		return out_error(&ctl->out, CTL_BAD_ARGS,
+				 "--delay '%s': not seconds from 0.1 to 3600", o->delay);
+	if (ctl->out.json || o->batch || !screen_possible(out)) {
 		/* For ever only if that was asked for. */
-		status = batch(&t, t.options->count || t.options->batch ? t.options->count : 1);
+		status = batch(&t, o->count || o->batch ? o->count : 1);
 		end(&t);
 		return status;
 	}

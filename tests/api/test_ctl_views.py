@@ -212,7 +212,7 @@ def test_top_without_a_terminal_prints_one_table_the_busiest_first(instances, ke
 
 def test_top_as_json(instances):
     instances.start("one")
-    lines = instances.run("top", "--json", "-n", "2").splitlines()
+    lines = instances.run("top", "--json", "-n", "2", "-d", "0.1").splitlines()
     assert len(lines) == 2
     for line in lines:
         row, = json.loads(line)
@@ -222,8 +222,8 @@ def test_top_as_json(instances):
 
 def test_top_in_batch_mode_goes_on(instances):
     instances.start("one")
-    assert len(tables(instances.run("top", "--batch", "--count", "2"))) == 2
-    with subprocess.Popen(instances.argv("top", "-b"), stdout=subprocess.PIPE) as p:
+    assert len(tables(instances.run("top", "--batch", "--count", "2", "-d", "0.1"))) == 2
+    with subprocess.Popen(instances.argv("top", "-b", "-d", "0.1"), stdout=subprocess.PIPE) as p:
         seen = 0
         while seen < 3:
             seen += p.stdout.readline().startswith(b"ID ")
@@ -236,14 +236,23 @@ def test_top_tells_what_went_through_the_taps(instances, tap):
     name = tap()
     assert vm.put("/network-interfaces/eth0",
                   {"iface_id": "eth0", "host_dev_name": name}).status == 204
-    row, = json.loads(instances.run("top", "--json"))
+    row, = json.loads(instances.run("top", "--json", "-d", "0.1"))
     assert row["net_in_bytes_per_s"] == 0 and row["net_out_bytes_per_s"] == 0
 
 
-@pytest.mark.parametrize("args", [["--delay", "0"], ["-d", "3601"], ["-d", "x"], ["word"],
-                                  ["--count", "-1"]])
+@pytest.mark.parametrize("args", [
+    *(["--delay", d] for d in ("0", "0.09", "0.0999", "3600.001", "3601", "x", "", ".5", "1.2.3",
+                               "1s", "-1", "1e3", "99999999999999999999999", "0.1234")),
+    ["word"], ["--count", "-1"]])
 def test_top_refuses(instances, args):
     instances.run("top", *args, status=153)
+
+
+@pytest.mark.parametrize("delay,least", [("0.1", 0.1), ("0.250", 0.25), ("00.5", 0.5), ("1.", 1)])
+def test_top_waits_as_long_as_it_is_told(instances, delay, least):
+    start = time.monotonic()
+    instances.run("top", "-d", delay)
+    assert least <= time.monotonic() - start < least + 2
 
 
 # ---- top, on a terminal ----
@@ -258,7 +267,7 @@ def on_screen(instances, terminal):
     """top in a terminal that is checked to be as before, afterwards."""
     before = terminal.settings()
     terminal.enter("echo still here")
-    terminal.enter(" ".join(instances.argv("top")))
+    terminal.enter(" ".join(instances.argv("top", "-d", "0.2")))
     terminal.wait_for("^ID ")
     assert terminal.modes() == "01"
     terminal.status = 0
@@ -353,7 +362,7 @@ def test_top_can_be_left_while_a_monitor_does_not_answer(instances, on_screen):
 @pytest.mark.parametrize("term", ["dumb", ""])
 def test_top_on_a_terminal_that_cannot_do_it(instances, terminal, term):
     instances.add("one", os.getpid())
-    terminal.enter(f"TERM={term} " + " ".join(instances.argv("top")) + "; echo status $?")
+    terminal.enter(f"TERM={term} " + " ".join(instances.argv("top", "-d", "0.2")) + "; echo status $?")
     terminal.wait_for("^status 0$")
     assert terminal.modes() == "10" and re.search("^one ", terminal.text(), re.M)
 
