@@ -12,7 +12,7 @@
 
 #include "api/ctl/lines.h"
 
-static char path[64], other[64];
+static char path[64], other[80];
 
 static int make_file(void **state)
 {
