@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "api/http.h"
@@ -36,7 +37,7 @@ int ioctl(int fd, unsigned long request, ...);
 
 /* ---- the files that there are ---- */
 
-static int kernel_file = -1, disk_file = -1;
+static int kernel_file = -1, disk_file = -1, nowhere = -1;
 
 /* In place of the C library's: what the monitor opens is never a file of this machine. */
 int open(const char *path, int flags, ...)
@@ -47,6 +48,8 @@ int open(const char *path, int flags, ...)
 		fd = kernel_file;
 	else if (strcmp(path, "/d") == 0 || strcmp(path, "/dev/net/tun") == 0)
 		fd = disk_file;
+	else if (strcmp(path, "/l") == 0)
+		fd = nowhere;
 	if (fd < 0) {
 		errno = ENOENT;
 		return -1;
@@ -70,7 +73,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	kernel_fake_init(&kernel);
 	kernel_file = kernel_fake_fd(&kernel, sizeof(kernel));
 	disk_file = bytes_fd("", 0);
-	return ftruncate(disk_file, DISK_BYTES);
+	nowhere = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
+	return nowhere < 0 || ftruncate(disk_file, DISK_BYTES) < 0;
 }
 
 /* ---- one client and its VM ---- */
