@@ -116,7 +116,7 @@ int instance_kill(const struct instance *i, unsigned ms, struct err *e)
 		close(fd);
 		return err_set(e, rc, "process %d: %s", i->pid, strerror(-rc));
 	}
-	if (!wait_gone(i, ms)) {
+	if (fd < 0 || !wait_gone(i, ms)) {
 		if (fd >= 0)
 			pidfd_send_signal(fd, SIGKILL, NULL, 0);
 		if (!wait_gone(i, KILLED_MS)) {

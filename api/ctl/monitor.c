@@ -52,8 +52,10 @@ static const char *find_binary(const char *given, char path[PATH_MAX])
 /* In the child. What it says until it has a log is for us to tell. */
 static void become(const char *binary, const char *run_dir, const char *id, int err_fd)
 {
-	const char *const argv[] = { binary,	 "--run-dir", run_dir,	   "--id", id,
-				     "--serial", "socket",    "--run-log", NULL };
+	const char *const argv[] = {
+		binary,	    "--run-dir", run_dir,     "--id",	      id,
+		"--serial", "socket",	 "--run-log", "--show-level", NULL
+	};
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
 
@@ -210,7 +212,7 @@ bool monitor_last_error(const struct monitor *m, char *text, size_t size)
 
 	if (last_line(m->err_fd, "error: ", text, size))
 		return true;
-	if (!last_line(m->log_fd, " error ", with_module, sizeof(with_module)))
+	if (!last_line(m->log_fd, ":ERROR] ", with_module, sizeof(with_module)))
 		return false;
 	blank = strchr(with_module, ' ');
 	(void)snprintf(text, size, "%s", blank ? blank + 1 : with_module);

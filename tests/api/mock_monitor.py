@@ -51,6 +51,20 @@ def guest(args, con, act):
     con.recv(1)     # until we are ended
 
 
+def fail_with(path):
+    """Says why in the log, as the monitor does, and ends."""
+    log = open(path, "w", encoding="utf-8")
+
+    def fail(con):
+        log.write("2026-01-01T00:00:00.1 [vm:monitor:INFO] monitor this\n"
+                  "2026-01-01T00:00:00.2 [vm:monitor:ERROR] monitor io_uring: broken\n"
+                  "2026-01-01T00:00:00.3 [vm:monitor:INFO] monitor that\n")
+        log.flush()
+        os._exit(1)
+
+    return fail
+
+
 def listen(path):
     s = socket.socket(socket.AF_UNIX)
     s.bind(path)
@@ -67,6 +81,8 @@ def main():
     os.write(pid, f"{os.getpid()}\n".encode())
     console = listen(os.path.join(directory, "console.socket"))
     api = listen(os.path.join(directory, "api.socket"))
+    if os.environ.get("MOCK") == "fails":
+        ACTS["fails"] = fail_with(os.path.join(directory, "log"))
     args = ""
     while True:
         connection, _ = api.accept()

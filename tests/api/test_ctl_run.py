@@ -81,6 +81,12 @@ def test_timeout(ctl, kernel):
     assert done.stderr == b"xenolithctl: slow: ended after 1 s (--timeout)\n"
 
 
+def test_a_monitor_that_fails_says_why(ctl, kernel):
+    done = ctl("run", "-k", kernel, env={"XENOLITH": MOCK, "MOCK": "fails"})
+    assert done.returncode == 1
+    assert done.stderr == b"xenolithctl: the monitor failed: io_uring: broken\n"
+
+
 # ---- from outside ----
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP,
