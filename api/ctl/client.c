@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define HEAD_MAX 4096
+#define LONG_MS 1000 /* what takes longer is told */
 #define CLIENT_CONNECT_S 1
 
 /* What has arrived of a reply. */
@@ -145,10 +146,18 @@ static int receive_some(const struct client *c, struct reply *r)
 
 static int receive(const struct client *c, struct reply *r, uint64_t deadline)
 {
+	uint64_t patience = clock_ms() + LONG_MS;
+	bool quiet = !c->progress || patience >= deadline;
 	int rc = 0;
 
 	while (rc == 0 && !whole(r)) {
-		rc = wait_for(c, POLLIN, deadline);
+		rc = wait_for(c, POLLIN, quiet ? deadline : patience);
+		if (rc == -ETIMEDOUT && !quiet) {
+			fputs("waiting for the monitor ...\n", c->progress);
+			quiet = true;
+			rc = 0;
+			continue;
+		}
 		if (rc == 0)
 			rc = receive_some(c, r);
 	}

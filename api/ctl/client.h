@@ -12,6 +12,7 @@
 #include "vmm/lib/err.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 
 #define CLIENT_TIMEOUT_MS 30000
 #define CLIENT_REPLY_MAX (4u << 20)
@@ -20,6 +21,7 @@ struct client {
 	int fd; /* -1: not connected */
 	int cancel_fd; /* -1: none; readable: give up */
 	unsigned timeout_ms; /* of one request */
+	FILE *progress; /* where to say that a request takes long; NULL: nowhere */
 };
 
 /*

@@ -76,6 +76,7 @@ static int run_config(const struct ctl *ctl, const void *options, unsigned n,
 		return out_error(&ctl->out, CTL_FAILED, "%s has no API", i.name);
 	if (client_open(&c, i.api, &e) < 0)
 		return out_error(&ctl->out, CTL_FAILED, "%s: %s", i.name, e.text);
+	c.progress = out_progress(&ctl->out);
 	status = o->set ? set(ctl, &i, &c, o->set) : print(ctl, &i, &c, o->all);
 	client_close(&c);
 	return status;

@@ -24,13 +24,15 @@ static int start_guest(struct client *c, struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
-static int configure(const struct monitor *m, const cJSON *config, bool start, struct err *e)
+static int configure(const struct ctl *ctl, const struct monitor *m, const cJSON *config,
+		     bool start, struct err *e)
 {
 	struct client c;
 	int rc = client_open(&c, m->instance.api, e);
 
 	if (rc < 0)
 		return rc;
+	c.progress = out_progress(&ctl->out);
 	rc = spec_apply(&c, config, e);
 	if (rc == 0 && start)
 		rc = start_guest(&c, e);
@@ -79,9 +81,10 @@ static int run_create(const struct ctl *ctl, const void *options, unsigned n,
 	rc = spec_build(&config, &o->spec, NULL, &e);
 	if (rc < 0)
 		return out_error(&ctl->out, CTL_FAILED, "%s", e.text);
+	(void)instances_clean(ctl->run_dir);
 	rc = monitor_start(&m, o->monitor, ctl->run_dir, words[0], -1, &e);
 	if (rc == 0)
-		rc = configure(&m, config, o->start, &e);
+		rc = configure(ctl, &m, config, o->start, &e);
 	cJSON_Delete(config);
 	if (rc < 0) {
 		if (m.pid > 0 && rc != -EREMOTEIO && monitor_wait(&m, 500))

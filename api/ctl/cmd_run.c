@@ -124,6 +124,7 @@ static int bring_up(struct run *r, const char *name, struct err *e)
 		return err_set(e, rc, "starting the guard: %s", strerror(-rc));
 	rc = client_open(&r->client, r->monitor.instance.api, e);
 	r->client.cancel_fd = r->session.signal_fd;
+	r->client.progress = out_progress(&r->ctl->out);
 	if (rc == 0)
 		rc = spec_apply(&r->client, r->config, e);
 	if (rc < 0)
@@ -312,6 +313,7 @@ static int run_run(const struct ctl *ctl, const void *options, unsigned n,
 		r.tty = (struct tty){ .fd = STDIN_FILENO, .raw = true, .before = r.tty.before };
 	if (o->command)
 		r.session.command = &r.command;
+	(void)instances_clean(ctl->run_dir);
 	status = go(&r, o->name ? o->name : name);
 	clean_up(&r);
 	return status;

@@ -71,7 +71,8 @@ static int press_button(const struct instance *i, struct err *e)
 static bool wait_end(const struct ctl *ctl, int fd, uint64_t timeout_s)
 {
 	uint64_t start = clock_ms(), end = start + timeout_s * 1000, now = start;
-	bool progress = !ctl->out.json && isatty(fileno(ctl->out.err)), said = false, gone;
+	bool said = false, gone;
+	FILE *progress = out_progress(&ctl->out);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	while (!(gone = poll(&p, 1, (int)min_size(end - now, PROGRESS_MS)) > 0)) {
@@ -79,15 +80,15 @@ static bool wait_end(const struct ctl *ctl, int fd, uint64_t timeout_s)
 		if (now >= end)
 			break;
 		if (progress) {
-			fprintf(ctl->out.err, "\rwaiting for the guest: %llu of %llu s ",
+			fprintf(progress, "\rwaiting for the guest: %llu of %llu s ",
 				(unsigned long long)(now - start) / 1000,
 				(unsigned long long)timeout_s);
-			fflush(ctl->out.err);
+			fflush(progress);
 			said = true;
 		}
 	}
 	if (said)
-		fputs("\r\033[K", ctl->out.err);
+		fputs("\r\033[K", progress);
 	return gone;
 }
 

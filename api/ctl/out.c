@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 void out_plain(char *to, size_t size, const char *text)
 {
@@ -104,6 +105,11 @@ void out_say(const struct out *o, const char *fmt, ...)
 	vfprintf(o->err, fmt, args);
 	va_end(args);
 	fputc('\n', o->err);
+}
+
+FILE *out_progress(const struct out *o)
+{
+	return !o->json && isatty(fileno(o->err)) ? o->err : NULL;
 }
 
 int out_error(const struct out *o, int status, const char *fmt, ...)

@@ -48,6 +48,9 @@ void out_value(const struct out *o, const cJSON *value);
 /* Say that something was done, or is being done; nothing with --json. */
 void out_say(const struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Where to tell of progress: standard error if that is a terminal, and there is no --json. */
+FILE *out_progress(const struct out *o);
+
 /*
  * Say on standard error why a command fails, as `{"error": "..."}` with --json; returns
  * `status`, so that a failing command reads `return out_error(&ctl->out, CTL_FAILED, ...)`.

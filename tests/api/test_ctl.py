@@ -376,6 +376,32 @@ def test_kill_spares_who_has_the_number_now(ctl, web):
         f.write(f"{pid}\n")
 
 
+def test_what_a_dead_monitor_left_goes_with_the_next_start(ctl, kernel, web):
+    ctl.good("create", "db", "-k", kernel)
+    os.kill(ctl.pid("db"), signal.SIGKILL)
+    wait_until(lambda: ctl("start", "db").stderr == b"xenolithctl: no instance 'db'; "
+               b"running: web\n", "its death")
+    assert ctl.instances() == ["db", "web"]
+    ctl.good("create", "other", "-k", kernel)
+    assert ctl.instances() == ["other", "web"]
+    ctl.good("kill", "other")
+
+
+def test_progress_of_what_takes_long(ctl, web):
+    ctl.good("start", web)
+    terminal = ctl.terminal("stop", web, "-t", "2")
+    terminal.expect(b"waiting for the guest: 1 of 2 s")
+    terminal.expect(b"has not powered off within 2 s")
+    assert terminal.process.wait(TIMEOUT) == 1
+    # A monitor that does not answer: told, until it is.
+    os.kill(ctl.pid(web), signal.SIGSTOP)
+    threading.Timer(1.5, os.kill, (ctl.pid(web), signal.SIGCONT)).start()
+    terminal = ctl.terminal("config", web)
+    terminal.expect(b"waiting for the monitor ...")
+    terminal.expect(b"kernel_image_path")
+    assert terminal.process.wait(TIMEOUT) == 0
+
+
 def test_what_a_dead_monitor_left_is_no_instance(ctl, kernel, web):
     os.kill(ctl.pid(web), signal.SIGKILL)
     wait_until(lambda: b"none is running" in ctl("start", web).stderr, "its death")
