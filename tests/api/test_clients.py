@@ -1,15 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ways in which most programs talk to the API: Python's requests over a Unix socket,
-which is the idiom of Firecracker's own tests, and curl."""
+"""Firecracker's clients, as tests/clients.py has them; and the two ways in which most programs
+talk to the API: Python's requests over a Unix socket, which is the idiom of Firecracker's own
+tests, and curl."""
 import concurrent.futures
 import json
+import os
+import pathlib
 import subprocess
+import sys
 import urllib.parse
 
 import pytest
 import requests_unixsocket
 
-from harness import PAUSED, RUNNING
+from harness import PAUSED, RUNNING, TOP, binary
+
+sys.path.insert(0, os.path.join(TOP, "tests"))
+import clients  # pylint: disable=wrong-import-position
+
+# As lab/guest/init.c: it says that it is up, and obeys the power button after a while.
+GUEST = f'print "{clients.UP}\\n"\nwait 5 1\nsleep 20\nout8 0x604 0x34\n'
+
+
+@pytest.fixture(scope="session")
+def replay(tmp_path_factory):
+    program = tmp_path_factory.mktemp("replay") / "replay"
+    subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-o", program,
+                    os.path.join(TOP, "tests/system/tools/replay.c")], check=True)
+    return program
+
+
+@pytest.mark.parametrize("client", clients.CLIENTS, ids=lambda c: c.__name__)
+def test_client(tmp, tap, kernel, replay, client):
+    paths = {name: os.path.join(tmp, name) for name in ("guest", "root", "output")}
+    pathlib.Path(paths["guest"]).write_text(GUEST)
+    pathlib.Path(paths["root"]).write_bytes(bytes(1 << 20))
+    c = client(clients.World(dir=tmp, id="client-1", kernel=kernel, root=paths["root"],
+                             tap=tap(), program=binary()))
+    if c.setup:
+        subprocess.run(["sh", "-c", c.setup], check=True)
+    for path, text in c.files.items():
+        pathlib.Path(path).write_text(text)
+    with open(paths["output"], "wb") as output:
+        done = subprocess.run([replay, os.path.join(tmp, "api.sock")], input=c.text(), text=True,
+                              stdout=subprocess.PIPE, stderr=output, timeout=90,
+                              env={**os.environ, "XENOLITH_FAKE_GUEST": paths["guest"],
+                                   "XENOLITH_RUN_DIR": os.path.join(tmp, "run")})
+
+    def read(path):
+        return pathlib.Path(path).read_text(errors="replace")
+
+    answers = c.check(done.stdout, read(paths["output"]))
+    assert done.returncode == 0
+    clients.check_more(c, answers, read)
 
 
 @pytest.fixture

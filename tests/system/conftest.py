@@ -57,6 +57,7 @@ def files(tmp_path_factory):
         entry("lab/guest/stock.sh") / "initramfs.cpio": "/guest/stock.cpio",
         hostile(tools): "/guest/hostile.cpio",
         static(tools, "udp", ROOT / "tests/system/tools/udp.c"): "/bin/udp",
+        static(tools, "replay", ROOT / "tests/system/tools/replay.c"): "/bin/replay",
     }
     return [arg for src, dest in put.items() for arg in ("--put", f"{src}:{dest}")]
 
