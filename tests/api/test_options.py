@@ -207,17 +207,54 @@ def test_what_get_vm_config_tells_is_accepted(xenolith, kernel, tmp):
     assert second.get("/vm/config").json == response.json
 
 
+def test_a_whole_configuration_comes_back(xenolith, kernel, tap, tmp):
+    """Every field of every object, printed, read, and printed again."""
+    image, path, name = os.path.join(tmp, "image"), os.path.join(tmp, "vm.json"), tap()
+    with open(image, "wb") as f:
+        f.truncate(1 << 20)
+    bucket = {"size": 2**63, "one_time_burst": 7, "refill_time": 100}
+    whole = {
+        "machine-config": {"vcpu_count": 3, "mem_size_mib": 99},
+        "boot-source": {"kernel_image_path": kernel, "initrd_path": kernel, "boot_args": "a b"},
+        "drives": [
+            {"drive_id": "root", "is_root_device": True, "is_read_only": True,
+             "path_on_host": image, "partuuid": "0eaa91a0-01", "cache_type": "Writeback",
+             "io_engine": "Async", "rate_limiter": {"bandwidth": bucket, "ops": bucket}},
+            {"drive_id": "second", "is_root_device": False, "path_on_host": image}],
+        "network-interfaces": [
+            {"iface_id": "eth0", "host_dev_name": name, "guest_mac": "06:00:ac:10:00:02",
+             "mtu": 1400, "rx_rate_limiter": {"bandwidth": bucket},
+             "tx_rate_limiter": {"ops": {"size": 1, "refill_time": 1}}}],
+    }
+    printed = []
+    for _ in range(3):
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(whole, f)
+        vm = xenolith("--config-file", path)
+        assert vm.state() == RUNNING
+        printed.append(whole := vm.get("/vm/config").json)
+        vm.finish()  # the tap is for one at a time
+    assert printed[0] == printed[1] == printed[2]
+    assert printed[0]["drives"][0]["rate_limiter"] == {"bandwidth": bucket, "ops": bucket}
+    assert len(printed[0]) == 13 and all(len(d) == 9 for d in printed[0]["drives"])
+
+
 BAD_CONFIGS = {
     "empty": ("", "EOF"), "no JSON": ("hello", "line 1"), "list": ("[]", ""),
     "no boot source": ({"machine-config": {"vcpu_count": 1, "mem_size_mib": 64}}, "boot-source"),
     "no kernel": ({"boot-source": {}}, "kernel_image_path"),
-    "kernel not there": ({"boot-source": {"kernel_image_path": "/nonexistent"}}, "No such file"),
+    "kernel not there": ({"boot-source": {"kernel_image_path": "/nonexistent"}},
+                         "No such file or directory (os error 2) (/nonexistent)"),
     "kernel that is none": ({"boot-source": {"kernel_image_path": "/etc/passwd"}}, "ELF"),
     "unknown field": ({"boot-source": {"kernel_image_path": "K", "x": 1}}, "`x`"),
     "no vCPUs": ({"boot-source": {"kernel_image_path": "K"},
                   "machine-config": {"vcpu_count": 0, "mem_size_mib": 64}}, "vCPUs"),
     "wrong type": ({"boot-source": {"kernel_image_path": "K"},
                     "machine-config": {"vcpu_count": "1", "mem_size_mib": 64}}, "expected u8"),
+    "huge pages": ({"boot-source": {"kernel_image_path": "K"}, "machine-config": {
+        "vcpu_count": 1, "mem_size_mib": 64, "huge_pages": "2M"}}, "huge pages are not supported"),
+    "a drive without a file": ({"boot-source": {"kernel_image_path": "K"}, "drives": [
+        {"drive_id": "x", "is_root_device": True}]}, "no path_on_host"),
     "half a drive": ({"boot-source": {"kernel_image_path": "K"}, "drives": [{"drive_id": "x"}]},
                      "is_root_device"),
     "drives that are no list": ({"boot-source": {"kernel_image_path": "K"}, "drives": {}},
