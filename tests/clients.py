@@ -286,8 +286,8 @@ def restorer(world):
     return c
 
 
-CLIENTS = (go_sdk, firectl, firecracker_containerd, kata, kata_with_vsock, kata_with_ht_enabled,
-           firecracker_python, nullstyle, restorer)
+BOOTING = (go_sdk, firectl, firecracker_containerd, kata, firecracker_python, nullstyle, restorer)
+CLIENTS = (*BOOTING, kata_with_vsock, kata_with_ht_enabled)
 
 
 def check_more(client, answers, read):
