@@ -73,7 +73,8 @@ def test_requests_launches_pauses_and_reads_faults(api, vm, kernel):
     assert api("PUT", "/machine-config", {"vcpu_count": 2, "mem_size_mib": 64}).status_code == 204
     assert api("GET", "/machine-config").json()["vcpu_count"] == 2
     response = api("PUT", "/boot-source", {"kernel_image_path": "/nowhere"})
-    assert response.status_code == 400 and "/nowhere" in response.json()["fault_message"]
+    assert response.status_code == 400
+    assert "kernel file cannot be opened" in response.json()["fault_message"]
     assert api("PUT", "/boot-source", {"kernel_image_path": kernel}).status_code == 204
     response = api("PUT", "/actions", {"action_type": "InstanceStart"})
     assert response.status_code == 204 and response.text == ""
