@@ -168,6 +168,7 @@ static void xen(struct metrics_line *l, const struct vm *vm)
 
 	begin(l, "xen", "");
 	count(l, "ioreq_count", c.ioreqs);
+	count(l, "doorbell_count", c.rings);
 	count(l, "hypercall_count", c.hypercalls);
 	count(l, "dm_op_count", c.dm_ops);
 	count(l, "notify_count", c.notifies);
