@@ -44,7 +44,10 @@ struct http_item *http_next(struct http_parser *p)
 	return item;
 }
 
-/* Forget the requests that nobody took; errors stay, they are answers. */
+/*
+ * Forget the requests that nobody took; errors stay, they are answers. So do requests
+ * with chunks behind them: the error is in these.
+ */
 static void drop_requests(struct http_parser *p)
 {
 	struct http_item *item = p->first;
@@ -55,7 +58,7 @@ static void drop_requests(struct http_parser *p)
 		struct http_item *next = item->next;
 
 		item->next = NULL;
-		if (item->kind == HTTP_ERROR)
+		if (item->kind == HTTP_ERROR || item->chunked)
 			push(p, item);
 		else
 			free(item);
@@ -94,6 +97,7 @@ static void begin_request(struct http_parser *p)
 	p->line_cut = false;
 	p->has_length = false;
 	p->expect = false;
+	p->chunked = false;
 	p->content_length = 0;
 }
 
@@ -107,6 +111,7 @@ static int make_pending(struct http_parser *p)
 		return -ENOMEM;
 	item->kind = HTTP_REQUEST;
 	item->method = p->method;
+	item->chunked = p->chunked;
 	memcpy(item->data, p->path, p->path_len);
 	item->path = text(item->data, p->path_len);
 	item->body = text(item->data + p->path_len, p->content_length);

@@ -39,6 +39,7 @@ struct http_item {
 	enum http_method method;
 	struct text path; /* from its first '/', or empty; valid UTF-8 without NUL */
 	struct text body; /* empty when there is none */
+	bool chunked; /* chunks may follow, which are taken for the next request */
 	struct err error;
 	char data[]; /* path and body */
 };
@@ -61,7 +62,7 @@ struct http_parser {
 	enum http_method method;
 	char path[HTTP_LINE_MAX];
 	size_t path_len;
-	bool has_length, expect;
+	bool has_length, expect, chunked;
 	uint32_t content_length;
 	uint32_t body_left; /* bytes of the body still to come (or to skip) */
 	struct http_item *pending; /* waits for its body */
@@ -77,7 +78,8 @@ void http_fini(struct http_parser *p);
 /*
  * Parse what was received. Items come out of http_next in the order of arrival. An
  * error drops the requests before it that were not taken yet ("All previous
- * unanswered requests will be dropped"). 0, or -ENOMEM: the connection is lost.
+ * unanswered requests will be dropped"), but for those that had a chunked body: they are
+ * told that bodies are not sent so, and the error is in that body. 0, or -ENOMEM: the connection is lost.
  */
 MUST_CHECK int http_feed(struct http_parser *p, const char *data, size_t len);
 

@@ -162,5 +162,7 @@ int http_header(struct http_parser *p, struct text line, struct err *e)
 		return accept_encoding(value, e);
 	if (text_is_nocase(name, "Expect") && text_is(text_trim(value), "100-continue"))
 		p->expect = true;
+	if (text_is_nocase(name, "Transfer-Encoding") && text_is(text_trim(value), "chunked"))
+		p->chunked = true;
 	return 0;
 }

@@ -215,6 +215,21 @@ def test_a_body_that_is_missing(http, method, message):
     assert http.response().fault == message
 
 
+def test_a_chunked_body_is_none(vm):
+    """In one piece or in several: first that there is no body, then that chunks are no HTTP."""
+    head = b"PUT /machine-config HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(MACHINE), MACHINE.encode())
+    for pieces in ((head + chunks,), (head, chunks)):
+        with Http(vm.sock_path) as http:
+            for piece in pieces:
+                http.send(piece)
+                time.sleep(0.02)
+            assert http.response().fault == "Empty PUT request."
+            assert parse_error(http.response()) == "Invalid request."
+            assert works(http)
+    assert vm.get("/machine-config").json["mem_size_mib"] == 128
+
+
 def test_eleven_connections(vm):
     clients = [Http(vm.sock_path) for _ in range(10)]
     assert all(works(c) for c in clients)

@@ -196,6 +196,10 @@ static const struct http_case together[] = {
 	  "400 Invalid HTTP Method: Unsupported HTTP method.\n"
 	  "400 Invalid HTTP Version: Unsupported HTTP version.\n"
 	  "GET </b> <>\n" },
+	{ "chunks do not drop the request that they belong to",
+	  "GET /a HTTP/1.1\r\n\r\nPUT /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+	  "5\r\nhello\r\n0\r\n\r\n",
+	  "PUT </b> <>\n400 Invalid request.\n" },
 	{ "what is no HTTP drops all that came with it",
 	  "GET /a HTTP/1.1\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
 	  "400 Invalid request.\n" },
