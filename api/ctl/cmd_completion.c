@@ -42,9 +42,8 @@ const struct command cmd_completion = {
 	.words_max = 1,
 	.completes = COMPLETE_SHELL,
 	.help = "print a script that completes command lines",
-	.text = "For bash: . <(xenolithctl completion bash)\n"
-		"For zsh: save it as _xenolithctl in a directory of $fpath.\n"
-		"`make install` installs both. `completion instances` prints the names that they\n"
-		"offer.\n",
+	.text = "For bash, read it with `. <(xenolithctl completion bash)`; for zsh, save it as\n"
+		"_xenolithctl in a directory of $fpath. `make install` installs both.\n"
+		"`completion instances` prints the names that they offer.\n",
 	.run = completion,
 };
