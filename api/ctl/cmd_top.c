@@ -127,14 +127,15 @@ static double sum(const cJSON *rows, const char *key)
 static void print_sums(const struct top *t, FILE *to, size_t width)
 {
 	char line[256], memory[UNITS_TEXT_MAX], pss[UNITS_TEXT_MAX], clock[16];
+	int n = cJSON_GetArraySize(t->rows);
 	time_t now = time(NULL);
 	struct tm tm;
 
 	localtime_r(&now, &tm);
 	strftime(clock, sizeof(clock), "%T", &tm);
 	(void)snprintf(line, sizeof(line),
-		       "%s  %d instances  guests: %.0f vCPUs, %s  monitors: %.1f%% CPU, %s",
-		       clock, cJSON_GetArraySize(t->rows), sum(t->rows, "vcpus"),
+		       "%s  %d instance%s  guests: %.0f vCPUs, %s  monitors: %.1f%% CPU, %s",
+		       clock, n, n == 1 ? "" : "s", sum(t->rows, "vcpus"),
 		       units_bytes(memory, (uint64_t)sum(t->rows, "memory_mib") * MIB),
 		       sum(t->rows, "cpu_percent"),
 		       units_bytes(pss, (uint64_t)sum(t->rows, "pss_bytes")));

@@ -285,7 +285,7 @@ def test_top_is_shown_in_place(instances, on_screen):
     assert re.match(r"\d\d:\d\d:\d\d  0 instances", on_screen.lines()[0])
     vm = instances.start("first")
     on_screen.wait_for(r"^first +Not started +\S+ +\d+\.\d\ds")
-    assert re.match(r"\d\d:\d\d:\d\d  1 instances", on_screen.lines()[0])
+    assert re.match(r"\d\d:\d\d:\d\d  1 instance  ", on_screen.lines()[0])
     assert on_screen.lines()[2].startswith("ID ") and len(on_screen.lines()) == 4
     with busy(vm):
         on_screen.wait_for(r"^first +Not started +[1-9][0-9.]* ")
@@ -357,6 +357,16 @@ def test_top_can_be_left_while_a_monitor_does_not_answer(instances, on_screen):
         on_screen.wait_for("^hung +No answer")
         on_screen.type("q")
         wait_until(lambda: on_screen.modes() == "10", "the end")
+
+
+def test_top_without_keys(instances, terminal):
+    instances.add("one", os.getpid())
+    before = terminal.settings()
+    terminal.enter(" ".join(instances.argv("top", "-d", "0.3", "-n", "3")) + " < /dev/null")
+    wait_until(lambda: terminal.modes() == "01", "the other screen")
+    terminal.wait_for("^one ")
+    wait_until(lambda: terminal.modes() == "10", "the first screen")
+    assert terminal.settings() == before
 
 
 @pytest.mark.parametrize("term", ["dumb", ""])
