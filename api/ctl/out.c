@@ -29,7 +29,7 @@ static void show(const cJSON *value, char text[OUT_CELL_MAX])
 
 	if (value && !cJSON_IsNull(value) && !cJSON_IsString(value))
 		printed = cJSON_PrintUnformatted(value);
-	if (cJSON_IsString(value))
+	if (value && cJSON_IsString(value))
 		out_plain(text, OUT_CELL_MAX, value->valuestring);
 	else
 		out_plain(text, OUT_CELL_MAX, printed ? printed : "-");

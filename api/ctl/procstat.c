@@ -103,6 +103,7 @@ static int read_text(const char *root, pid_t pid, const char *name, char text[TE
 	ssize_t n;
 	int fd, rc;
 
+	text[0] = '\0';
 	rc = snprintf(path, sizeof(path), "%s/%d/%s", root, (int)pid, name);
 	if (rc < 0 || (size_t)rc >= sizeof(path))
 		return -ENAMETOOLONG;
@@ -112,7 +113,8 @@ static int read_text(const char *root, pid_t pid, const char *name, char text[TE
 	n = read(fd, text, TEXT_MAX - 1);
 	rc = n < 0 ? -errno : 0;
 	close(fd);
-	text[n < 0 ? 0 : n] = '\0';
+	if (n > 0)
+		text[n] = '\0';
 	return rc;
 }
 
@@ -143,17 +145,19 @@ int proctable_read(struct proctable *out, const char *root)
 {
 	struct proctable t = { 0 };
 	const struct dirent *entry;
-	char text[TEXT_MAX];
+	char text[TEXT_MAX] = "";
 	DIR *dir = opendir(root);
 	int rc = 0;
 
 	if (!dir)
 		return -errno;
 	while (rc == 0 && (entry = readdir(dir))) {
-		int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+		const char *name = entry->d_name;
 		struct procstat p;
+		uint64_t pid;
 
-		if (pid > 0 && read_text(root, pid, "stat", text) == 0 &&
+		if (number(&name, &pid) == 0 && !*name && pid <= INT32_MAX &&
+		    read_text(root, (pid_t)pid, "stat", text) == 0 &&
 		    procstat_parse(text, &p) == 0)
 			rc = add(&t, &p);
 	}
@@ -221,7 +225,7 @@ static uint64_t ticks_to_ns(uint64_t ticks)
 static void add_memory(struct procfamily *f, const char *root, pid_t pid)
 {
 	uint64_t pss_kib;
-	char text[TEXT_MAX];
+	char text[TEXT_MAX] = "";
 
 	if (read_text(root, pid, "smaps_rollup", text) < 0 ||
 	    procstat_number(text, "Pss", &pss_kib) < 0)
@@ -233,7 +237,7 @@ static void add_memory(struct procfamily *f, const char *root, pid_t pid)
 static void add_io(struct procfamily *f, const char *root, pid_t pid)
 {
 	uint64_t in, out;
-	char text[TEXT_MAX];
+	char text[TEXT_MAX] = "";
 
 	if (read_text(root, pid, "io", text) < 0 ||
 	    procstat_number(text, "read_bytes", &in) < 0 ||

@@ -26,31 +26,28 @@ static uint64_t number(const cJSON *object, const char *key)
 								  0;
 }
 
+static bool read_counter(const char *tap, const char *counter, uint64_t *sum)
+{
+	char path[128], text[32] = "", *end;
+	FILE *f;
+	uint64_t n;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s", tap, counter);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	n = strtoull(text, &end, 10);
+	return end != text && add_u64(*sum, n, sum);
+}
+
 /* Add what went through one tap; its counters are the host's view. */
 static bool add_tap(struct survey_vm *vm, const char *name)
 {
-	static const char *const counters[] = { "tx_bytes", "rx_bytes" };
-	uint64_t *const sums[] = { &vm->net_in_bytes, &vm->net_out_bytes };
-
-	if (strchr(name, '/'))
-		return false;
-	for (unsigned i = 0; i < ARRAY_SIZE(counters); i++) {
-		char path[128];
-		unsigned long long n;
-		FILE *f;
-		bool good;
-
-		(void)snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s", name,
-			       counters[i]);
-		f = fopen(path, "re");
-		good = f && fscanf(f, "%llu", &n) == 1;
-		if (f)
-			fclose(f);
-		if (!good)
-			return false;
-		*sums[i] += n;
-	}
-	return true;
+	return !strchr(name, '/') && read_counter(name, "tx_bytes", &vm->net_in_bytes) &&
+	       read_counter(name, "rx_bytes", &vm->net_out_bytes);
 }
 
 static void read_config(struct survey_vm *vm, const cJSON *config)
@@ -157,25 +154,32 @@ static int look_at_processes(struct survey *s, struct err *e)
 	return 0;
 }
 
-int survey_take(struct survey *out, const char *run_dir, struct err *e)
+/* The instances alone; 0 or -errno with a reason. */
+static int begin(struct survey *s, const char *run_dir, struct err *e)
 {
 	struct instances list;
-	struct survey s = { 0 };
 	int rc = instances_list(&list, run_dir, e);
 
 	if (rc < 0)
 		return rc;
-	s.n = list.n;
-	s.vms = calloc(s.n ? s.n : 1, sizeof(*s.vms));
-	if (!s.vms)
-		rc = err_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; rc == 0 && i < s.n; i++)
-		s.vms[i].instance = list.items[i];
-	instances_free(&list);
-	if (rc == 0) {
-		ask_all(&s);
-		rc = look_at_processes(&s, e);
+	*s = (struct survey){ .vms = calloc(list.n ? list.n : 1, sizeof(*s->vms)) };
+	while (s->vms && s->n < list.n) {
+		s->vms[s->n].instance = list.items[s->n];
+		s->n++;
 	}
+	instances_free(&list);
+	return s->vms ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+int survey_take(struct survey *out, const char *run_dir, struct err *e)
+{
+	struct survey s;
+	int rc = begin(&s, run_dir, e);
+
+	if (rc < 0)
+		return rc;
+	ask_all(&s);
+	rc = look_at_processes(&s, e);
 	if (rc < 0) {
 		survey_free(&s);
 		return rc;

@@ -2,6 +2,7 @@
 /* Tables and numbers for people: see table.h. */
 #include "api/ctl/table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #define GAP 2
 
 #define NS_PER_S UINT64_C(1000000000)
-#define MINUTE 60u
+#define MINUTE UINT64_C(60)
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
@@ -85,6 +86,7 @@ static void print_text(FILE *out, const char *text, size_t width)
 
 void table_init(struct table *t, const struct table_column *columns, unsigned n_columns)
 {
+	assert(n_columns >= 1 && n_columns <= TABLE_COLUMNS_MAX);
 	*t = (struct table){ .columns = columns, .n_columns = n_columns };
 }
 
@@ -156,6 +158,7 @@ static bool leave_some(const struct table *t, struct layout *l)
 
 static void lay_out(const struct table *t, struct layout *l, size_t width)
 {
+	assert(t->n_columns);
 	*l = (struct layout){ 0 };
 	for (unsigned c = 0; c < t->n_columns; c++) {
 		l->shown[c] = true;
@@ -220,11 +223,12 @@ static void print_line(const struct table *t, const struct layout *l, char *cons
 int table_print(const struct table *t, FILE *out, size_t width, size_t rows, const char *end)
 {
 	struct layout l;
-	size_t n = t->n_columns ? t->n_cells / t->n_columns : 0;
+	size_t n;
 
 	if (t->failed)
 		return -ENOMEM;
 	lay_out(t, &l, width);
+	n = t->n_cells / t->n_columns;
 	print_line(t, &l, NULL, out, width);
 	fputs(end, out);
 	for (size_t row = 0; row < n && (rows == 0 || row < rows); row++) {
@@ -273,7 +277,7 @@ const char *units_span(char text[UNITS_TEXT_MAX], uint64_t ns)
 	else if (s < DAY)
 		snprintf(text, UNITS_TEXT_MAX, "%" PRIu64 "h%02" PRIu64 "m", s / HOUR,
 			 s % HOUR / MINUTE);
-	else if (s < UINT64_C(100) * DAY)
+	else if (s < 100 * DAY)
 		snprintf(text, UNITS_TEXT_MAX, "%" PRIu64 "d%02" PRIu64 "h", s / DAY,
 			 s % DAY / HOUR);
 	else

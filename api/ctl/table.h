@@ -27,7 +27,7 @@ struct table {
 	bool failed;
 };
 
-/* An empty table; `columns` is borrowed. */
+/* An empty table of 1 to TABLE_COLUMNS_MAX columns; `columns` is borrowed. */
 void table_init(struct table *t, const struct table_column *columns, unsigned n_columns);
 void table_free(struct table *t);
 
