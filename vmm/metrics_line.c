@@ -13,6 +13,8 @@
 #include "vmm/vm.h"
 
 #define ROOM_STEP 4096
+/* What nearly every part of a line fits in. */
+#define ROOM_USUAL 128
 
 /* ---- text ---- */
 
@@ -21,9 +23,11 @@ static bool make_room(struct metrics_line *l, size_t more)
 	size_t size = l->size;
 	char *text;
 
+	if (size - l->len >= more)
+		return true;
 	while (size - l->len < more)
 		size += ROOM_STEP;
-	text = size == l->size ? l->text : realloc(l->text, size);
+	text = realloc(l->text, size);
 	l->failed = l->failed || !text;
 	if (!text)
 		return false;
@@ -34,18 +38,23 @@ static bool make_room(struct metrics_line *l, size_t more)
 
 static PRINTF_LIKE(2, 3) void append(struct metrics_line *l, const char *fmt, ...)
 {
-	va_list args, again;
+	va_list args;
+	size_t room;
 	int n;
 
+	if (!make_room(l, ROOM_USUAL))
+		return;
+	room = l->size - l->len;
 	va_start(args, fmt);
-	va_copy(again, args);
-	n = vsnprintf(NULL, 0, fmt, args);
-	if (n >= 0 && make_room(l, (size_t)n + 1)) {
-		(void)vsnprintf(l->text + l->len, (size_t)n + 1, fmt, again);
-		l->len += (size_t)n;
-	}
-	va_end(again);
+	n = vsnprintf(l->text + l->len, room, fmt, args);
 	va_end(args);
+	if (n >= (int)room && make_room(l, (size_t)n + 1)) {
+		va_start(args, fmt);
+		n = vsnprintf(l->text + l->len, (size_t)n + 1, fmt, args);
+		va_end(args);
+	}
+	if (n > 0 && (size_t)n < l->size - l->len)
+		l->len += (size_t)n;
 }
 
 static void key(struct metrics_line *l, const char *name, const char *suffix)
