@@ -38,11 +38,9 @@ static int set_serial(struct options *o, const char *value, struct err *e)
 		o->serial = SERIAL_STDIO;
 	else if (strcmp(value, "none") == 0)
 		o->serial = SERIAL_NONE;
-	else if (strcmp(value, "socket") == 0)
-		o->serial = SERIAL_SOCKET;
 	else if (strncmp(value, "file:", 5) == 0)
 		o->serial = SERIAL_FILE;
-	else if (strncmp(value, "unix:", 5) == 0)
+	else if (strcmp(value, "socket") == 0 || strncmp(value, "unix:", 5) == 0)
 		o->serial = SERIAL_SOCKET;
 	else
 		return err_set(e, -EINVAL,
