@@ -156,6 +156,7 @@ static int parse_long(enum json_body body, const char *format, size_t len, struc
 	return rc;
 }
 
+/* Such values are refused when the state allows the request. */
 static void strings_are_bounded(void **state)
 {
 	static const struct {
@@ -184,7 +185,7 @@ static void strings_are_bounded(void **state)
 				 0);
 		assert_int_equal(parse_long(cases[i].body, cases[i].format, cases[i].max + 1,
 					    &e),
-				 -EINVAL);
+				 -EDOM);
 		assert_string_equal(e.text, cases[i].fault);
 	}
 }
