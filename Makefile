@@ -239,7 +239,7 @@ check-asan: deps-check ## both of them, built with the sanitizers
 	+@tests/check asan
 check-system: deps-lab ## tests of the monitor on Xen, in the lab
 	+@tests/check system
-soak: deps-lab ## networks and disks at work for SOAK_SECONDS, all of the hostile guest
+soak: deps-lab ## networks and disks at work for SOAK_SECONDS, all of fio's runs, all of the hostile guest
 	+@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) HOSTILE_SCALE=$(or $(HOSTILE_SCALE),100) \
 		tests/check soak
 check-fuzz: deps-fuzz ## run every fuzzer for FUZZ_SECONDS
