@@ -44,11 +44,12 @@ static int open_pid(const char *path)
 }
 
 /* Make or take over the directory at `path`: the locked pid file, or -errno. */
-static int take(const char *path)
+static int take(const char *path, bool *made)
 {
 	int fd, rc;
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+	*made = mkdir(path, 0700) == 0;
+	if (!*made && errno != EEXIST)
 		return -errno;
 	fd = open_pid(path);
 	if (fd < 0) /* ENOENT: it is being removed */
@@ -74,16 +75,18 @@ static int write_pid(int fd)
 static int take_name(struct instance_dir *d, const char *base, const char *name, struct err *e)
 {
 	char path[RUNDIR_PATH_MAX];
-	int fd = -ESTALE;
 	int rc = rundir_path(path, base, name, NULL, e);
+	int fd = -ESTALE;
+	bool made = false;
 
 	if (rc < 0)
 		return rc;
 	for (int i = 0; i < TRIES && fd == -ESTALE; i++)
-		fd = take(path);
+		fd = take(path, &made);
 	if (fd < 0)
 		return err_set(e, fd, "run directory %s: %s", path, strerror(-fd));
-	rundir_remove_files(path);
+	if (!made)
+		rundir_remove_files(path);
 	rc = write_pid(fd);
 	if (rc < 0) {
 		close(fd);
