@@ -12,25 +12,27 @@ xl_step=guest-debian12
 
 suite=bookworm
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-packages=systemd-sysv,iproute2,iputils-ping
+packages=systemd-sysv,dbus,iproute2,iputils-ping
 
-# customize TREE: what a machine has that has a console and nobody else to ask.
+# customize TREE: what a machine has that has a console and nobody else to ask. Without
+# udev no device unit ever comes up, so the console has the getty that does not wait for one.
 customize() {
-	local getty=$1/etc/systemd/system/serial-getty@ttyS0.service.d
+	local units=$1/etc/systemd/system
 
 	printf 'debian\n' > "$1/etc/hostname"
 	printf '127.0.0.1 localhost debian\n' > "$1/etc/hosts"
-	printf '/dev/vda / ext4 defaults 0 0\n' > "$1/etc/fstab"
-	mkdir -p "$getty"
-	cat > "$getty/login.conf" << 'END'
+	: > "$1/etc/fstab"
+	mkdir -p "$units/console-getty.service.d" "$units/getty.target.wants"
+	cat > "$units/console-getty.service.d/login.conf" << 'END'
 [Service]
 ExecStart=
 ExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200,38400,9600 - $TERM
 END
-	# Nothing there to wait for: no display, no clock to set, no disk to check at first.
-	ln -sf /dev/null "$1/etc/systemd/system/getty@tty1.service"
-	ln -sf /dev/null "$1/etc/systemd/system/systemd-timesyncd.service"
-	ln -sf /lib/systemd/system/multi-user.target "$1/etc/systemd/system/default.target"
+	ln -sf /lib/systemd/system/console-getty.service "$units/getty.target.wants/"
+	ln -sf /lib/systemd/system/multi-user.target "$units/default.target"
+	for unit in serial-getty@ttyS0 getty@tty1 systemd-timesyncd; do
+		ln -sf /dev/null "$units/$unit.service"
+	done
 	rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log
 }
 

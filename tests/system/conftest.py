@@ -46,6 +46,7 @@ def files(tmp_path_factory):
     tools = tmp_path_factory.mktemp("tools")
     put = {
         ROOT / "build" / variant / "xenolith": "/bin/xenolith",
+        ROOT / "build" / variant / "xenolithctl": "/bin/xenolithctl",
         tool(tools, "domains"): "/bin/domains",
         tool(tools, "hvabi"): "/bin/hvabi",
         tool(tools, "hvops", *ROOT.glob("vmm/hv/*.c"), *ROOT.glob("vmm/lib/*.c")):
