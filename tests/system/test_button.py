@@ -78,6 +78,9 @@ def test_stock_guest_does_not_notice_without_a_driver_and_obeys_with_one(lab, no
         guest.run("mkdir -p /etc/acpi/PWRF; f=/etc/acpi/PWRF/00000080; "
                   "printf '#!/bin/sh\necho obeyed > /dev/console\nkill -38 1\n' > $f; "
                   "chmod +x $f; acpid -l /dev/null")
+        # It goes into the background before it has opened the device.
+        guest.run("until ls -l /proc/$(pidof acpid)/fd | grep -q /dev/input/event; do "
+                  "sleep 0.1; done")
         press(guest)
         guest.console.expect("obeyed", 20)
         assert guest.wait_exit() == 2, guest.log()
