@@ -14,6 +14,8 @@
 #include "tests/system/tools/hvbell_tests.h"
 #include "tests/system/tools/hvcall.h"
 #include "tests/system/tools/hvirq.h"
+#include "tests/system/tools/hvserver_tests.h"
+#include "tests/system/tools/hvtime_tests.h"
 
 static uint64_t test_features(uint32_t domid)
 {
@@ -34,11 +36,8 @@ static uint64_t test_features(uint32_t domid)
 	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: after the regular ones");
 	op.op = XEN_DMOP_xenolith_base - 1;
 	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: before the private ones");
-	for (unsigned n = 5; n < 8; n++) {
-		struct xen_dm_op reserved = { .op = XEN_DMOP_xenolith_base + n };
-
-		IS(dm_op(domid, &reserved), -EOPNOTSUPP, "numbers: reserved");
-	}
+	op.op = XEN_DMOP_xenolith_base + 7;
+	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: reserved");
 	op.op = XEN_DMOP_xenolith_base + 255;
 	IS(dm_op(domid, &op), -EOPNOTSUPP, "numbers: after the private ones");
 	op.op = ~0u;
@@ -472,6 +471,105 @@ static void test_pulse(void)
 	destroy(domid);
 }
 
+static int irq_port(uint32_t domid, ioservid_t id, uint32_t gsi, uint32_t *port)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_irq_port };
+	int rc;
+
+	op.u.xenolith_irq_port.id = id;
+	op.u.xenolith_irq_port.gsi = gsi;
+	rc = dm_op(domid, &op);
+	*port = op.u.xenolith_irq_port.port;
+	return rc;
+}
+
+static void test_irq_port_refused(const struct bell_server *s)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_irq_port };
+	uint32_t lapic_only, port;
+
+	IS(irq_port(s->domid, s->id, 0, &port), -EINVAL, "irq port: no pin 0");
+	IS(irq_port(s->domid, s->id, IRQ_PINS, &port), -EINVAL, "irq port: nor a 48th");
+	IS(irq_port(s->domid, s->id, 256 + 5, &port), -EINVAL, "irq port: nor any");
+	IS(irq_port(s->domid, (ioservid_t)(s->id + 1), 5, &port), -ENOENT,
+	   "irq port: no such server");
+	op.u.xenolith_irq_port.gsi = 5;
+	op.u.xenolith_irq_port.pad = 1;
+	IS(dm_op(s->domid, &op), -EINVAL, "irq port: padding is checked");
+	if (create(&lapic_only, XEN_X86_EMU_LAPIC))
+		bail("createdomain");
+	IS(irq_port(lapic_only, 0, 5, &port), -ENODEV, "irq port: not without an IO-APIC");
+	destroy(lapic_only);
+	if (create(&lapic_only, XEN_X86_EMU_LAPIC | XEN_X86_EMU_IOAPIC))
+		bail("createdomain");
+	IS(irq_port(lapic_only, 0, 5, &port), -EINVAL, "irq port: nor without a vCPU");
+	destroy(lapic_only);
+}
+
+/* A domain has 32 event channels here: they would not last for this. */
+static void test_irq_ports_are_freed(uint32_t domid)
+{
+	struct bell_server s, other;
+	uint32_t port, first, again;
+	unsigned bad = 0;
+
+	bad += server_create(&other, domid) != 0;
+	bad += irq_port(domid, other.id, 7, &first) != 0;
+	for (unsigned round = 0; round < 8; round++) {
+		bad += server_create(&s, domid) != 0;
+		for (unsigned gsi = 1; gsi <= 16; gsi++)
+			bad += irq_port(domid, s.id, gsi, &port) != 0;
+		bad += server_destroy(&s) != 0;
+	}
+	IS(bad, 0, "irq port: freed with its server");
+	IS(irq_port(domid, other.id, 7, &again), 0, "irq port: another server's stays");
+	IS(again, first, "irq port: as it is");
+	server_destroy(&other);
+}
+
+static void test_irq_port(void)
+{
+	xenevtchn_handle *xe = xenevtchn_open(NULL, 0);
+	uint32_t domid = irq_domain(), port[2], again;
+	struct bell_server s;
+	unsigned bad = 0;
+	int mine[2];
+	double start;
+
+	if (server_create(&s, domid))
+		bail("create_ioreq_server");
+	IS(irq_port(domid, s.id, 5, &port[0]), 0, "irq port: of a low pin");
+	IS(irq_port(domid, s.id, 20, &port[1]), 0, "irq port: of a high pin");
+	irq_port(domid, s.id, 5, &again);
+	IS(again, port[0], "irq port: the same again");
+	for (unsigned i = 0; i < 2; i++)
+		mine[i] = xenevtchn_bind_interdomain(xe, domid, port[i]);
+	IS(irq_count(domid, 5) + irq_count(domid, 20), 0, "irq port: binding raises nothing");
+	for (unsigned n = 1; n <= 3; n++)
+		for (unsigned i = 0; i < 2; i++) {
+			xenevtchn_notify(xe, (evtchn_port_t)mine[i]);
+			bad += !irq_count_is(domid, i ? 20 : 5, n);
+		}
+	IS(bad, 0, "irq port: one interrupt a notification");
+	for (unsigned gsi = 1; gsi < IRQ_PINS; gsi++)
+		bad += irq_count(domid, gsi) != (gsi == 5 || gsi == 20 ? 3 : 0);
+	IS(bad, 0, "irq port: and no other");
+	test_irq_port_refused(&s);
+	start = now_ms();
+	for (unsigned i = 0; i < 1000; i++)
+		xenevtchn_notify(xe, (evtchn_port_t)mine[0]);
+	printf("# 1000 notifications in %.2f ms\n", now_ms() - start);
+	usleep(10000);
+	again = irq_count(domid, 5);
+	server_destroy(&s);
+	xenevtchn_notify(xe, (evtchn_port_t)mine[0]);
+	IS(irq_count_is(domid, 5, again), 1, "irq port: nothing after the server");
+	test_irq_ports_are_freed(domid);
+	destroy(domid);
+	IS(gone_after(domid, 5000) >= 0, 1, "irq port: the domain goes while they are bound");
+	xenevtchn_close(xe);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t features, wanted = argc > 1 ? strtoull(argv[1], NULL, 0) : 0;
@@ -511,6 +609,12 @@ int main(int argc, char **argv)
 		test_pulse();
 	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_doorbell)
 		test_doorbell();
+	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_irq_port)
+		test_irq_port();
+	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_server)
+		test_servers();
+	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_time)
+		test_time();
 	if (features & XENOLITH_FEAT_guest_copy && features & XENOLITH_FEAT_lifecycle) {
 		test_lifecycle();
 		test_remote_shutdown();

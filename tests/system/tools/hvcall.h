@@ -122,6 +122,7 @@ static int create(uint32_t *domid, uint32_t emulation)
 	ctl->u.createdomain.max_vcpus = 1;
 	ctl->u.createdomain.max_evtchn_port = 31;
 	ctl->u.createdomain.max_grant_frames = 4;
+	ctl->u.createdomain.max_maptrack_frames = 1;
 	ctl->u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1);
 	ctl->u.createdomain.arch.emulation_flags = emulation;
 	rc = domctl(XEN_DOMCTL_createdomain, 0);
