@@ -204,6 +204,7 @@ class Machine:
         directory.mkdir(parents=True, exist_ok=True)
         put = self.files(directory)
         script = COMMON.format(mib=DISK_MIB)
+        script += f"export XENOLITH_HV_WITHOUT={self.args.without}\n"
         script += (OURS if self.group == "ours" else XL).format(peer=PEER)
         for name, text in self.jobs():
             config = directory / f"{name}.config"
