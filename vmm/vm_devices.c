@@ -162,6 +162,16 @@ static int add_pages(struct vm *vm, struct err *e)
 	return 0;
 }
 
+static int add_lines(struct vm *vm, struct err *e)
+{
+	int rc = vm->hv->ops->line(vm->hv, LAYOUT_SERIAL_GSI, e);
+
+	for (unsigned i = 0; i < vm->devices.n && rc == 0; i++)
+		rc = vm->hv->ops->line(vm->hv, vm_device_virtio(vm->devices.devices[i])->gsi,
+				       e);
+	return rc;
+}
+
 static unsigned bell(unsigned device, unsigned queue)
 {
 	return device * VIRTIO_QUEUES_MAX + queue;
@@ -226,6 +236,8 @@ int vm_devices_create(struct vm *vm, struct boot_machine *machine, struct err *e
 		rc = add_pages(vm, e);
 	if (rc == 0)
 		rc = add_doorbells(vm, e);
+	if (rc == 0)
+		rc = add_lines(vm, e);
 	if (rc < 0)
 		vm_devices_undo(vm);
 	return rc;

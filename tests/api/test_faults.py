@@ -143,7 +143,7 @@ def _remove_socket(vm):
         os.unlink(vm.sock_path)
 
 
-@pytest.mark.parametrize("op", ["shape", "mem_write", "start"])
+@pytest.mark.parametrize("op", ["shape", "mem_write", "doorbell", "line", "start"])
 def test_start_fails_and_the_next_one_has_its_devices(xenolith, kernel, tap, op):
     vm = xenolith(env={"XENOLITH_FAKE_FAIL": f"{op}:EIO,{op}:EIO:2"},
                   guest="read32 0xd0000008 2\nread32 0xd0000100 3\nread32 0xd0001008 2\n"

@@ -361,6 +361,7 @@ static const struct hv_ops fake_ops = {
 	.pages = fake_pages,
 	.doorbell = fake_doorbell,
 	.clears = fake_clears,
+	.line = fake_line,
 	.start = fake_start,
 	.go_on = fake_go_on,
 	.pause = fake_pause,

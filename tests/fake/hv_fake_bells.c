@@ -67,6 +67,18 @@ int fake_clears(struct hv *hv, uint64_t addr, gpa_t word, struct err *e)
 	return add(f, &bell, e);
 }
 
+int fake_line(struct hv *hv, unsigned gsi, struct err *e)
+{
+	struct hv_fake *f = fake(hv);
+	int rc = fake_call(f, FAKE_LINE);
+
+	if (gsi == 0 || gsi >= HV_FAKE_GSIS)
+		return err_set(e, -EINVAL, "fake line: no GSI %u", gsi);
+	if (rc == 0 && f->state != FAKE_SHAPED)
+		rc = -ENOENT;
+	return rc < 0 ? err_set(e, rc, "fake line: %s", strerror(-rc)) : 0;
+}
+
 bool fake_bells_rung(struct hv_fake *f, const struct hv_io *io)
 {
 	if (io->space != HV_MMIO || !io->write || io->indirect || io->count != 1 ||

@@ -7,10 +7,10 @@
 #include "tests/fake/hv_fake_priv.h"
 
 const char *const fake_op_names[FAKE_OPS] = {
-	[FAKE_OPEN] = "open",		[FAKE_SHAPE] = "shape", [FAKE_MEM_READ] = "mem_read",
-	[FAKE_MEM_WRITE] = "mem_write", [FAKE_MAP] = "map",	[FAKE_PAGES] = "pages",
-	[FAKE_DOORBELL] = "doorbell",	[FAKE_START] = "start", [FAKE_PAUSE] = "pause",
-	[FAKE_RESUME] = "resume",
+	[FAKE_OPEN] = "open",		[FAKE_SHAPE] = "shape",	  [FAKE_MEM_READ] = "mem_read",
+	[FAKE_MEM_WRITE] = "mem_write", [FAKE_MAP] = "map",	  [FAKE_PAGES] = "pages",
+	[FAKE_DOORBELL] = "doorbell",	[FAKE_LINE] = "line",	  [FAKE_START] = "start",
+	[FAKE_PAUSE] = "pause",		[FAKE_RESUME] = "resume",
 };
 
 static bool find_op(const char *name, enum fake_op *out)

@@ -19,6 +19,7 @@ enum fake_op {
 	FAKE_MAP,
 	FAKE_PAGES,
 	FAKE_DOORBELL,
+	FAKE_LINE,
 	FAKE_START,
 	FAKE_PAUSE,
 	FAKE_RESUME,
@@ -122,6 +123,9 @@ bool fake_pages_read(struct hv_fake *f, struct hv_io *io, uint64_t first, uint64
 /* hv_ops.doorbell and hv_ops.clears. */
 int fake_doorbell(struct hv *hv, const struct hv_doorbell *b, struct err *e);
 int fake_clears(struct hv *hv, uint64_t addr, gpa_t word, struct err *e);
+
+/* hv_ops.line */
+int fake_line(struct hv *hv, unsigned gsi, struct err *e);
 
 /* Whether the access was a write with a doorbell, and needs nobody. */
 bool fake_bells_rung(struct hv_fake *f, const struct hv_io *io);

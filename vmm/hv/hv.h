@@ -138,6 +138,12 @@ struct hv_ops {
 	 */
 	int (*clears)(struct hv *hv, uint64_t addr, gpa_t word, struct err *e);
 
+	/*
+	 * This GSI will be pulsed: make it cheap, if that can be had. After shape, before
+	 * start; until the next shape. Never needed.
+	 */
+	int (*line)(struct hv *hv, unsigned gsi, struct err *e);
+
 	/* Set the first vCPU and let it run. Only after shape, once. */
 	int (*start)(struct hv *hv, const struct hv_entry *entry, struct err *e);
 

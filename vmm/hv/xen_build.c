@@ -14,16 +14,16 @@
 #include <xenevtchn.h>
 
 #include "vmm/hv/xen_calls.h"
-#include "vmm/hv/xen_dmop.h"
+#include "vmm/hv/xen_doorbell.h"
 #include "vmm/hv/xen_ram.h"
 #include "vmm/hv/xen_vcpu.h"
 #include "vmm/lib/log.h"
 
 /*
- * Event channels: doorbells and a few more of ours; per vCPU an ioreq port of ours and the
+ * Event channels: doorbells, interrupts and a few more of ours; per vCPU an ioreq port of ours and the
  * guest's timer and IPIs. Xen takes no memory for those that nobody has opened.
  */
-#define EVTCHNS_BASE (64 + HV_DOORBELLS_MAX)
+#define EVTCHNS_BASE (64 + HV_DOORBELLS_MAX + XEN_LINES_MAX)
 #define EVTCHNS_PER_VCPU 16
 
 struct xen_builder {

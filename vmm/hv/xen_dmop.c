@@ -166,6 +166,30 @@ int xen_dmop_clears(struct xen_dmop *d, uint32_t domid, unsigned server, uint64_
 	return simple(d, domid, &op);
 }
 
+int xen_dmop_irq_port(struct xen_dmop *d, uint32_t domid, unsigned server, unsigned gsi,
+		      uint32_t *port)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_irq_port,
+				.u.xenolith_irq_port = { .id = (ioservid_t)server,
+							 .gsi = gsi } };
+	int rc = simple(d, domid, &op);
+
+	if (rc == 0)
+		*port = op.u.xenolith_irq_port.port;
+	return rc;
+}
+
+int xen_dmop_mappable_only(struct xen_dmop *d, uint32_t domid, unsigned server)
+{
+	struct xen_dm_op op = {
+		.op = XEN_DMOP_xenolith_server,
+		.u.xenolith_server = { .id = (ioservid_t)server,
+				       .flags = XENOLITH_SERVER_invalidate_mappable },
+	};
+
+	return simple(d, domid, &op);
+}
+
 /* One copy of at most d->chunk bytes. */
 static int copy_chunk(struct xen_dmop *d, uint32_t domid, gpa_t at, char *data, size_t len,
 		      uint32_t direction)

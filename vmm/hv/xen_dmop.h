@@ -60,6 +60,19 @@ MUST_CHECK int xen_dmop_doorbell(struct xen_dmop *d, uint32_t domid, unsigned se
 MUST_CHECK int xen_dmop_clears(struct xen_dmop *d, uint32_t domid, unsigned server,
 			       uint64_t addr, gpa_t word);
 
+/*
+ * An event channel of IOREQ server `server` that pulses a GSI, where the hypervisor has
+ * XENOLITH_FEAT_irq_port; it is to be bound. 0 or -errno.
+ */
+MUST_CHECK int xen_dmop_irq_port(struct xen_dmop *d, uint32_t domid, unsigned server,
+				 unsigned gsi, uint32_t *port);
+
+/*
+ * Have IOREQ server `server` told of pages that went away only when the device model can
+ * have mapped them, where the hypervisor has XENOLITH_FEAT_server. 0 or -errno.
+ */
+MUST_CHECK int xen_dmop_mappable_only(struct xen_dmop *d, uint32_t domid, unsigned server);
+
 /* Copy through the hypervisor, in as many operations as it takes. 0 or -errno. */
 MUST_CHECK int xen_dmop_copy_to(struct xen_dmop *d, uint32_t domid, gpa_t to, const void *src,
 				size_t len);

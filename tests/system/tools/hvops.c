@@ -469,10 +469,15 @@ static void test_pulses(void)
 	static uint8_t tables[IRQ_TABLES_BYTES];
 	struct hv_counts before, after;
 	unsigned bad = 0;
+	struct err e;
 
 	irq_tables(tables);
 	if (t.hv->ops->mem.write(t.hv, gpa(IRQ_TABLES), tables, sizeof(tables)) < 0)
 		bail("write", "tables");
+	for (unsigned gsi = 2; gsi < IRQ_PINS; gsi += 2)
+		bad += t.hv->ops->line(t.hv, gsi, &e) != 0 ||
+		       t.hv->ops->line(t.hv, gsi, &e) != 0;
+	IS(bad, 0, "line: half of the GSIs");
 	start(irq_guest, irq_guest_end);
 	IS(count_is(0, 1), 1, "pulse: the guest is ready");
 	before = t.hv->ops->counts(t.hv);
@@ -487,8 +492,10 @@ static void test_pulses(void)
 		bad += pulse_missed(gsi, 2);
 	}
 	IS(bad, 0, "pulse: and one more");
-	IS(after.dm_ops - before.dm_ops, (IRQ_PINS - 1) * (t.unpatched ? 2 : 1),
+	IS(after.dm_ops - before.dm_ops, t.unpatched ? (IRQ_PINS - 1) * 2 : IRQ_PINS / 2,
 	   "pulse: so many operations");
+	IS(after.notifies - before.notifies, t.unpatched ? 0 : IRQ_PINS / 2 - 1,
+	   "line: so many notifications");
 }
 
 static int monitor(void *ctx, struct hv *hv)
