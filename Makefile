@@ -10,6 +10,7 @@
 ## WERROR=                              empty: warnings do not stop the build
 ## V=1                                  show whole command lines
 ## PREFIX=, DESTDIR=                    where install puts things (/usr/local)
+## KERNEL=                              a guest kernel for install, too
 ## XEN_DIR=                             a built Xen; default: hypervisor-patches/build.sh
 ## DEPS=no                              do not look for missing Debian packages
 ## SOAK_SECONDS=                        how long `make soak` lasts (600)
@@ -278,7 +279,9 @@ lab-parts: hypervisor guest
 	@$(alone) lab/xl/build.sh
 run: deps-lab all ## start a micro-VM in the lab
 	@XENOLITH=$B/xenolith $(alone) lab/run
-.PHONY: hypervisor guest lab-parts run
+debian: deps-lab all ## Debian 12 in a micro-VM in the lab (COMMAND=: only this, as a job)
+	@BUILD=$B COMMAND='$(subst ','\'',$(COMMAND))' $(alone) lab/debian
+.PHONY: hypervisor guest lab-parts run debian
 
 # ---- housekeeping -------------------------------------------------------------
 
@@ -286,11 +289,12 @@ run: deps-lab all ## start a micro-VM in the lab
 # as root.
 install: $(if $(and $(wildcard $B/xenolith),$(wildcard $B/xenolithctl)),,all) ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $B/xenolith $B/xenolithctl
+	$(if $(KERNEL),install -D -m 644 $(KERNEL) $(DESTDIR)$(PREFIX)/share/xenolith/vmlinux)
 	install -d $(DESTDIR)$(DOC)
 	install -m 644 $(DOCS) $(DESTDIR)$(DOC)
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/xenolith $(DESTDIR)$(PREFIX)/bin/xenolithctl
-	rm -rf $(DESTDIR)$(DOC)
+	rm -rf $(DESTDIR)$(DOC) $(DESTDIR)$(PREFIX)/share/xenolith
 
 clean: ## remove build/
 	rm -rf build
