@@ -67,6 +67,12 @@ CTL_OBJ   := $(call objects,$(CTL_SRC))
 UNIT_OBJ  := $(call objects,$(UNIT_SRC))
 FUZZ_OBJ  := $(call objects,$(FUZZ_SRC))
 
+# What is installed to PREFIX/share, where it is in there.
+MAN   := $(patsubst docs/man/%.in,$B/share/man/man1/%,$(wildcard docs/man/*.in))
+COMPLETIONS := $B/share/bash-completion/completions/xenolithctl \
+	$B/share/zsh/site-functions/_xenolithctl
+BUILT  = $B/xenolith $B/xenolithctl $(MAN) $(COMPLETIONS)
+
 CORE  := $B/libxenolith-core.a
 FAKE  := $B/libxenolith-fake.a
 # All of xenolithctl but main, for its tests.
@@ -128,7 +134,10 @@ XEN_LIBS = $(call once,XEN_LIBS,$(shell pkg-config --libs xencall xenforeignmemo
 
 # ---- rules --------------------------------------------------------------------
 
-all: $B/xenolith $B/xenolithctl ## build the monitor and xenolithctl (the default)
+all: $B/xenolith $B/xenolithctl man completions ## build everything that is installed (the default)
+man: $(MAN) ## build the manual pages
+completions: $(COMPLETIONS)
+.PHONY: man completions
 xenolith-fake: $B/xenolith-fake $B/xenolithctl ## build the monitor on the fake hypervisor of tests/fake
 deps: ## install the Debian packages that are missing
 unit-tests: $(UNITS) ## build the unit tests
@@ -207,6 +216,16 @@ $B/xenolith-fake: $(MAIN_OBJ) $(CORE) $(FAKE)
 	$(call link)
 $B/xenolithctl: $B/api/ctl/main.o $(CTL) $(CORE)
 	$(call link)
+# Options and commands are told by the programs themselves.
+$(MAN): $B/share/man/man1/%.1: docs/man/%.1.in docs/man/render $B/%
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$Qdocs/man/render $B/$* $< > $@
+$(COMPLETIONS): $B/xenolithctl
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$Q$B/xenolithctl completion $(if $(findstring zsh,$@),zsh,bash) > $@
+
 # A test that wraps functions says so in tests/unit/test_NAME.ldflags.
 $B/tests/%: $B/tests/unit/%.o $(CORE) $(FAKE) $(CTL)
 	$(call link,-lcmocka $(file < tests/unit/$*.ldflags))
@@ -287,13 +306,16 @@ debian: deps-lab all ## Debian 12 in a micro-VM in the lab (COMMAND=: only this,
 
 # What was built is installed as it is, so that `sudo make install` builds nothing
 # as root.
-install: $(if $(and $(wildcard $B/xenolith),$(wildcard $B/xenolithctl)),,all) ## install to $(DESTDIR)$(PREFIX)
+install: $(if $(filter-out $(wildcard $(BUILT)),$(BUILT)),all) ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $B/xenolith $B/xenolithctl
 	$(if $(KERNEL),install -D -m 644 $(KERNEL) $(DESTDIR)$(PREFIX)/share/xenolith/vmlinux)
 	install -d $(DESTDIR)$(DOC)
 	install -m 644 $(DOCS) $(DESTDIR)$(DOC)
+	for f in $(patsubst $B/%,%,$(MAN) $(COMPLETIONS)); do \
+		install -D -m 644 "$B/$$f" "$(DESTDIR)$(PREFIX)/$$f" || exit 1; done
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/xenolith $(DESTDIR)$(PREFIX)/bin/xenolithctl
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/bin/%,xenolith xenolithctl) \
+		$(patsubst $B/%,$(DESTDIR)$(PREFIX)/%,$(MAN) $(COMPLETIONS))
 	rm -rf $(DESTDIR)$(DOC) $(DESTDIR)$(PREFIX)/share/xenolith
 
 clean: ## remove build/
