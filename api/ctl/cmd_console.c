@@ -82,8 +82,9 @@ static int run_console(const struct ctl *ctl, const void *options, unsigned n,
 	s.signal_fd = take_signals();
 	s.terminal = s.in_fd >= 0 && isatty(s.in_fd);
 	if (s.terminal) {
-		out_say(&ctl->out, "%s: Ctrl-] d detaches", i.name);
+		/* What is typed once this can be read is the guest's, Ctrl-C as well. */
 		tty_raw(&tty, s.in_fd);
+		out_say(&ctl->out, "%s: Ctrl-] d detaches\r", i.name);
 	}
 	end = session_run(&s);
 	tty_restore(&tty);

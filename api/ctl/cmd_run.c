@@ -283,8 +283,8 @@ static int go(struct run *r, const char *name)
 	if (rc < 0)
 		return out_error(&r->ctl->out, CTL_FAILED, "%s", e.text);
 	if (r->session.terminal) {
-		out_say(&r->ctl->out, "%s: Ctrl-] q ends it, Ctrl-] d detaches", name);
 		tty_raw(&r->tty, STDIN_FILENO);
+		out_say(&r->ctl->out, "%s: Ctrl-] q ends it, Ctrl-] d detaches\r", name);
 	}
 	if (r->o->timeout_s)
 		r->session.deadline_ms = clock_ms() + r->o->timeout_s * 1000;
