@@ -11,7 +11,9 @@ xl_step=guest-debian12
 . "$here/../cache.sh"
 
 suite=bookworm
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# Where this machine's apt gets Debian from; XENOLITH_MIRROR names another place.
+mirror=${XENOLITH_MIRROR:-$(apt-get indextargets --format '$(SITE)' \
+	'Origin: Debian' 'Label: Debian' | sed -n 1p)}
 packages=systemd-sysv,dbus,iproute2,iputils-ping
 
 # customize TREE: what a machine has that has a console and nobody else to ask. Without
@@ -39,6 +41,7 @@ END
 build_debian12() {
 	local out=$1 tree=$1/tree
 
+	[ -n "$mirror" ] || die "apt knows no mirror of Debian; XENOLITH_MIRROR= names one"
 	[ "$(id -u)" = 0 ] || die "unpacking Debian takes root"
 	mmdebstrap --quiet --variant=minbase --include="$packages" \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
