@@ -49,6 +49,7 @@ def files(tmp_path_factory):
         ROOT / "build" / variant / "xenolithctl": "/bin/xenolithctl",
         tool(tools, "domains"): "/bin/domains",
         tool(tools, "hvabi"): "/bin/hvabi",
+        tool(tools, "hvowner"): "/bin/hvowner",
         tool(tools, "hvops", *ROOT.glob("vmm/hv/*.c"), *ROOT.glob("vmm/lib/*.c")):
             "/bin/hvops",
         entry("lab/guest/build.sh") / "vmlinux": "/guest/vmlinux",

@@ -576,17 +576,7 @@ int main(int argc, char **argv)
 	uint32_t domid;
 	int rc;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	xc = xencall_open(NULL, 0);
-	fmem = xenforeignmemory_open(NULL, 0);
-	privcmd = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
-	if (!xc || !fmem || privcmd < 0)
-		bail("open /dev/xen/privcmd");
-	ctl = xencall_alloc_buffer_pages(xc, 1);
-	scratch = xencall_alloc_buffer_pages(xc, 4);
-	if (!ctl || !scratch)
-		bail("hypercall buffers");
-	memset(scratch, 0, 4 * PAGE);
+	open_all();
 
 	rc = create(&domid, XEN_X86_EMU_LAPIC);
 	IS(rc, 0, "a LAPIC-only domain can be made");

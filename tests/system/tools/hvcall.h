@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small domains for hvabi.c, straight from hypercalls: nothing of the monitor is used.
- * All of it is in this header because hvabi.c is one stand-alone program.
+ * Small domains for hvabi.c and hvowner.c, straight from hypercalls: nothing of the
+ * monitor is used. All of it is in this header because each is one stand-alone program.
  */
 #ifndef TESTS_SYSTEM_HVCALL_H
 #define TESTS_SYSTEM_HVCALL_H
@@ -194,26 +194,19 @@ static int copy(uint32_t domid, uint64_t gpa, uint32_t flags, void *data, size_t
 	return rc;
 }
 
-/* Let vCPU 0 start at address 0 in flat 32-bit mode, with interrupts off. */
-static void run(uint32_t domid, const void *code, size_t len)
+/* The records of a domain that has not run, for sethvmcontext. */
+struct context {
+	struct hvm_save_descriptor hd;
+	HVM_SAVE_TYPE(HEADER) h;
+	struct hvm_save_descriptor cd;
+	HVM_SAVE_TYPE(CPU) c;
+	struct hvm_save_descriptor ed;
+	HVM_SAVE_TYPE(END) e;
+} __attribute__((packed));
+
+/* vCPU 0 at address 0 in flat 32-bit mode, with interrupts off. */
+static void context_init(struct context *ctx)
 {
-	struct {
-		struct hvm_save_descriptor hd;
-		HVM_SAVE_TYPE(HEADER) h;
-		struct hvm_save_descriptor cd;
-		HVM_SAVE_TYPE(CPU) c;
-		struct hvm_save_descriptor ed;
-		HVM_SAVE_TYPE(END) e;
-	} __attribute__((packed)) *ctx = scratch;
-	char *buf;
-
-	buf = aligned_alloc(PAGE, PAGE);
-	memset(buf, 0x90, PAGE);
-	memcpy(buf, code, len);
-	if (copy(domid, 0, XENOLITH_COPY_to_guest, buf, PAGE, NULL))
-		bail("guest_copy of code");
-	free(buf);
-
 	memset(ctx, 0, sizeof(*ctx));
 	ctx->hd.typecode = HVM_SAVE_CODE(HEADER);
 	ctx->hd.length = sizeof(ctx->h);
@@ -233,13 +226,48 @@ static void run(uint32_t domid, const void *code, size_t len)
 	ctx->c.fs_arbytes = ctx->c.gs_arbytes = 0xc93;
 	ctx->c.tr_arbytes = 0x8b;
 	ctx->ed.typecode = HVM_SAVE_CODE(END);
+}
+
+/* Let it start with what is in `scratch`. */
+static void run_context(uint32_t domid)
+{
 	memset(&ctl->u, 0, sizeof(ctl->u));
-	ctl->u.hvmcontext.size = sizeof(*ctx);
-	set_xen_guest_handle_raw(ctl->u.hvmcontext.buffer, (void *)ctx);
+	ctl->u.hvmcontext.size = sizeof(struct context);
+	set_xen_guest_handle_raw(ctl->u.hvmcontext.buffer, scratch);
 	if (domctl(XEN_DOMCTL_sethvmcontext, domid))
 		bail("sethvmcontext");
 	if (domctl(XEN_DOMCTL_unpausedomain, domid))
 		bail("unpausedomain");
+}
+
+/* Let vCPU 0 start at address 0 in flat 32-bit mode, with interrupts off. */
+static void run(uint32_t domid, const void *code, size_t len)
+{
+	char *buf = aligned_alloc(PAGE, PAGE);
+
+	memset(buf, 0x90, PAGE);
+	memcpy(buf, code, len);
+	if (copy(domid, 0, XENOLITH_COPY_to_guest, buf, PAGE, NULL))
+		bail("guest_copy of code");
+	free(buf);
+	context_init(scratch);
+	run_context(domid);
+}
+
+/* The handles and buffers that all of the above use. */
+static void open_all(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	xc = xencall_open(NULL, 0);
+	fmem = xenforeignmemory_open(NULL, 0);
+	privcmd = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
+	if (!xc || !fmem || privcmd < 0)
+		bail("open /dev/xen/privcmd");
+	ctl = xencall_alloc_buffer_pages(xc, 1);
+	scratch = xencall_alloc_buffer_pages(xc, 4);
+	if (!ctl || !scratch)
+		bail("hypercall buffers");
+	memset(scratch, 0, 4 * PAGE);
 }
 
 /* Ask for the state of the domain and its port. */

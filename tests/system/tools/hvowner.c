@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A domain that owns domains: what it may do, and what not, tried on a running hypervisor.
+ *
+ * A stand-alone program for dom0. It makes small domains, gives them the right to create
+ * others, and has them make hypercalls (hvproxy.h). Output is TAP. Arguments: how many
+ * hypercalls a compromised one makes, and a seed for them. `quotas DOMID` prints those of a
+ * domain instead, each with how much of it is in use.
+ */
+#include "tests/system/tools/hvattack.h"
+
+/* Of each proxy; the tests know them. */
+static const uint64_t quotas[XENOLITH_QUOTA_NR] = {
+	[XENOLITH_QUOTA_domains] = 2,
+	[XENOLITH_QUOTA_vcpus] = 3,
+	[XENOLITH_QUOTA_evtchns] = 96,
+	[XENOLITH_QUOTA_grant_frames] = 10,
+	[XENOLITH_QUOTA_pages] = VM_PAGES + 1024,
+	[XENOLITH_QUOTA_paging_pages] = 600,
+};
+
+static int set_owner(uint32_t domid)
+{
+	memset(&ctl->u, 0, sizeof(ctl->u));
+	memcpy(ctl->u.xenolith_owner.quota, quotas, sizeof(quotas));
+	return domctl(XEN_DOMCTL_xenolith_set_owner, domid);
+}
+
+/* How much of a quota is in use, or -errno. */
+static long used(uint32_t domid, unsigned kind)
+{
+	int rc;
+
+	memset(&ctl->u, 0, sizeof(ctl->u));
+	rc = domctl(XEN_DOMCTL_xenolith_get_owner, domid);
+	return rc ? rc : (long)ctl->u.xenolith_owner.used[kind];
+}
+
+/* Whether all of it has come back, within a second: RCU may take some time. */
+static bool all_returned(uint32_t domid)
+{
+	long sum = 1;
+
+	for (unsigned i = 0; i < 500 && sum; i++) {
+		sum = 0;
+		for (unsigned kind = 0; kind < XENOLITH_QUOTA_NR; kind++)
+			sum += used(domid, kind);
+		if (sum)
+			usleep(2000);
+	}
+	return !sum;
+}
+
+/* A proxy that may create domains. */
+static void make_builder(struct proxy *p)
+{
+	uint32_t domid = make_domain(P_PAGES);
+
+	if (set_owner(domid))
+		bail("set_owner");
+	proxy_load(domid);
+	proxy_start(p, domid);
+}
+
+/* ---- who may have the right ---- */
+
+static void test_right(void)
+{
+	uint32_t domid = make_domain(P_PAGES);
+	struct proxy p;
+
+	IS(used(domid, 0), -ENODATA, "right: a domain has none");
+	IS(set_owner(0), -EINVAL, "right: not for oneself, nor a control domain");
+	IS(set_owner(domid), 0, "right: can be given");
+	IS(set_owner(domid), 0, "right: and changed");
+	IS(used(domid, XENOLITH_QUOTA_domains), 0, "right: nothing is in use");
+	IS(memcmp(ctl->u.xenolith_owner.quota, quotas, sizeof(quotas)), 0,
+	   "right: the quotas are those given");
+	proxy_load(domid);
+	proxy_start(&p, domid);
+	IS(set_owner(domid), -EINVAL, "right: not once the domain has run");
+	memset(&pctl, 0, sizeof(pctl));
+	IS(proxy_domctl(&p, XEN_DOMCTL_xenolith_get_owner, domid), 0,
+	   "right: the domain may ask for its quotas");
+	IS(memcmp(pctl.u.xenolith_owner.quota, quotas, sizeof(quotas)), 0,
+	   "right: and is told them");
+	IS(proxy_domctl(&p, XEN_DOMCTL_xenolith_set_owner, domid), -EPERM,
+	   "right: but not set them");
+	proxy_end(&p);
+
+	domid = make_domain(P_PAGES);
+	proxy_load(domid);
+	proxy_start(&p, domid);
+	vm_config();
+	IS(proxy_domctl(&p, XEN_DOMCTL_createdomain, 0), -EPERM,
+	   "right: without it no domain is created");
+	IS(proxy_plain_domctl(&p, XEN_DOMCTL_xenolith_get_owner, domid), -ENODATA,
+	   "right: nor are there quotas");
+	proxy_end(&p);
+}
+
+/* ---- what it gives ---- */
+
+static void test_memory(struct proxy *p, uint32_t vm)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_guest_copy };
+	uint64_t magic = 0x1122334455667788, got = 0;
+	struct xen_remove_from_physmap gone = { .domid = (domid_t)vm, .gpfn = 7 };
+
+	poke(p->domid, P_SCRATCH + 2 * PAGE, &magic, sizeof(magic));
+	op.u.xenolith_guest_copy.gpa = 0x5008;
+	op.u.xenolith_guest_copy.flags = XENOLITH_COPY_to_guest;
+	IS(proxy_dm_op(p, vm, &op, P_SCRATCH + 2 * PAGE, sizeof(magic)), 0,
+	   "own: guest_copy to it");
+	IS(proxy_map(p, DOMID_SELF, vm, 5, P_HOLE), 0, "own: its memory can be mapped");
+	op.u.xenolith_guest_copy.gpa = 0x6000;
+	op.u.xenolith_guest_copy.done = 0;
+	IS(proxy_dm_op(p, vm, &op, P_HOLE * PAGE + 8, sizeof(got)), 0,
+	   "own: and read from there");
+	peek(vm, 0x6000, &got, sizeof(got));
+	IS(got == magic, 1, "own: and is what was copied there");
+	IS(proxy_unmap(p, P_HOLE), 0, "own: and unmapped");
+	IS(proxy_struct(p, __HYPERVISOR_memory_op, XENMEM_remove_from_physmap, &gone,
+			sizeof(gone)),
+	   0, "own: a page can be taken away");
+	IS(proxy_populate(p, vm, 7, 1), 1, "own: and put back");
+}
+
+/* An IOREQ server, its page, a range, and ports. */
+static void test_device_model(struct proxy *p, uint32_t vm)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_create_ioreq_server };
+	struct xen_mem_acquire_resource r = { .domid = (domid_t)vm,
+					      .type = XENMEM_resource_ioreq_server,
+					      .frame = 1,
+					      .nr_frames = 1 };
+	uint64_t frame = P_HOLE;
+	struct evtchn_bind_interdomain bind = { .remote_dom = (domid_t)vm };
+
+	IS(proxy_dm_op(p, vm, &op, 0, 0), 0, "own: an IOREQ server");
+	r.id = op.u.create_ioreq_server.id;
+	poke(p->domid, P_SCRATCH + PAGE, &frame, sizeof(frame));
+	set_xen_guest_handle_raw(r.frame_list, (void *)(uintptr_t)(P_SCRATCH + PAGE));
+	IS(proxy_struct(p, __HYPERVISOR_memory_op, XENMEM_acquire_resource, &r, sizeof(r)), 0,
+	   "own: its page can be mapped");
+	IS(proxy_unmap(p, P_HOLE), 0, "own: and unmapped");
+	memset(&op, 0, sizeof(op));
+	op.op = XEN_DMOP_xenolith_pulse;
+	op.u.xenolith_pulse.gsi = 5;
+	IS(proxy_dm_op(p, vm, &op, 0, 0), 0, "own: pulse");
+	memset(&op, 0, sizeof(op));
+	op.op = XEN_DMOP_xenolith_lifecycle;
+	IS(proxy_dm_op(p, vm, &op, 0, 0), 0, "own: lifecycle");
+	bind.remote_port = op.u.xenolith_lifecycle.port;
+	IS(proxy_struct(p, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_interdomain, &bind,
+			sizeof(bind)),
+	   0, "own: its port can be bound");
+	memset(&op, 0, sizeof(op));
+	op.op = XEN_DMOP_xenolith_lifeline;
+	IS(proxy_dm_op(p, vm, &op, 0, 0), 0, "own: lifeline");
+	bind.remote_port = op.u.xenolith_lifeline.port;
+	IS(proxy_struct(p, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_interdomain, &bind,
+			sizeof(bind)),
+	   0, "own: can be bound, too");
+}
+
+static void test_own(struct proxy *p)
+{
+	static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
+	struct evtchn_close close;
+	uint32_t vm;
+
+	vm = vm_make(p, VM_PAGES);
+	IS(used(p->domid, XENOLITH_QUOTA_domains), 1, "own: a domain is charged for");
+	IS(used(p->domid, XENOLITH_QUOTA_pages), VM_PAGES + 64, "own: its memory");
+	IS(used(p->domid, XENOLITH_QUOTA_paging_pages), 256, "own: its page tables");
+	IS(used(p->domid, XENOLITH_QUOTA_evtchns), 32, "own: its event channels");
+	test_memory(p, vm);
+	test_device_model(p, vm);
+	poke(vm, 0, loop, sizeof(loop));
+	context_init(scratch);
+	poke(p->domid, P_SCRATCH + PAGE, scratch, sizeof(struct context));
+	IS(vm_load_context(p, vm, sizeof(struct context)), 0, "own: sethvmcontext");
+	IS(proxy_plain_domctl(p, XEN_DOMCTL_unpausedomain, vm), 0, "own: runs");
+	IS(vm_load_context(p, vm, sizeof(struct context)), -EBUSY,
+	   "own: a state to start with is for the start");
+	IS(proxy_plain_domctl(p, XEN_DOMCTL_pausedomain, vm), 0, "own: is paused");
+	IS(proxy_plain_domctl(p, XEN_DOMCTL_getdomaininfo, vm), 0, "own: can be asked about");
+	/* With the page that was taken away, but not given back. */
+	IS(pctl.u.getdomaininfo.tot_pages, VM_PAGES + 1, "own: and has its memory");
+	IS(proxy_plain_domctl(p, XEN_DOMCTL_resumedomain, vm), -EPERM,
+	   "own: what is not on the list is refused");
+	/* Those that it bound are among these. */
+	for (unsigned port = 1; port < 8; port++) {
+		close.port = port;
+		proxy_struct(p, __HYPERVISOR_event_channel_op, EVTCHNOP_close, &close,
+			     sizeof(close));
+	}
+	IS(gone_after(vm, 10000) >= 0, 1, "own: the end of its lifeline is its end");
+	IS(all_returned(p->domid), 1, "own: everything is returned");
+}
+
+/* ---- what createdomain and sethvmcontext take ---- */
+
+static const struct {
+	const char *what;
+	size_t offset, size;
+	uint64_t value;
+	int rc;
+} bad_configs[] = {
+#define FIELD(f)                                     \
+	offsetof(struct xen_domctl_createdomain, f), \
+		sizeof(((struct xen_domctl_createdomain *)0)->f)
+	{ "PV", FIELD(flags), 0, -EPERM },
+	{ "no HAP", FIELD(flags), XEN_DOMCTL_CDF_hvm, -EPERM },
+	{ "a xenstore domain", FIELD(flags), 0x0b | XEN_DOMCTL_CDF_xs_domain, -EPERM },
+	{ "a domain with devices", FIELD(flags), 0x0b | XEN_DOMCTL_CDF_iommu, -EPERM },
+	{ "nested virtualisation", FIELD(flags), 0x0b | XEN_DOMCTL_CDF_nested_virt, -EPERM },
+	{ "a vPMU", FIELD(flags), 0x0b | XEN_DOMCTL_CDF_vpmu, -EPERM },
+	{ "integrity of S3", FIELD(flags), 0x0b | XEN_DOMCTL_CDF_s3_integrity, -EPERM },
+	{ "an unknown flag", FIELD(flags), 0x0b | 1u << 31, -EPERM },
+	{ "the default of grant frames", FIELD(max_grant_frames), ~0u, -EPERM },
+	{ "the default of maptrack frames", FIELD(max_maptrack_frames), ~0u, -EPERM },
+	{ "version 2 of grants", FIELD(grant_opts), 2, -EPERM },
+	{ "options of an IOMMU", FIELD(iommu_opts), 1, -EPERM },
+	{ "a trace", FIELD(vmtrace_size), PAGE, -EPERM },
+	{ "altp2m", FIELD(altp2m_opts), 1, -EPERM },
+	{ "no IO-APIC", FIELD(arch.emulation_flags), XEN_X86_EMU_LAPIC, -EPERM },
+	{ "all devices", FIELD(arch.emulation_flags), XEN_X86_EMU_ALL, -EPERM },
+	{ "relaxed MSRs", FIELD(arch.misc_flags), XEN_X86_MSR_RELAXED, -EPERM },
+	{ "no vCPU", FIELD(max_vcpus), 0, -EINVAL },
+	{ "more vCPUs than the quota", FIELD(max_vcpus), 4, -ENOSPC },
+	{ "more vCPUs than there are", FIELD(max_vcpus), ~0u, -EINVAL },
+	{ "more ports than the quota", FIELD(max_evtchn_port), 96, -ENOSPC },
+	{ "all ports", FIELD(max_evtchn_port), ~0u, -ENOSPC },
+	{ "more grant frames than the quota", FIELD(max_grant_frames), 11, -ENOSPC },
+	{ "more maptrack frames", FIELD(max_maptrack_frames), 7, -ENOSPC },
+	{ "frames without end", FIELD(max_maptrack_frames), 0x7fffffff, -ENOSPC },
+#undef FIELD
+};
+
+static void test_bad_configs(struct proxy *p)
+{
+	char what[96];
+
+	for (unsigned i = 0; i < sizeof(bad_configs) / sizeof(*bad_configs); i++) {
+		vm_config();
+		memcpy((char *)&pctl.u.createdomain + bad_configs[i].offset,
+		       &bad_configs[i].value, bad_configs[i].size);
+		snprintf(what, sizeof(what), "create: not %s", bad_configs[i].what);
+		IS(proxy_domctl(p, XEN_DOMCTL_createdomain, 0), bad_configs[i].rc, what);
+	}
+	vm_config();
+	IS(proxy_domctl(p, XEN_DOMCTL_createdomain, 0x1234), -EPERM,
+	   "create: not a domid of its choice");
+	vm_config();
+	IS(proxy_domctl(p, XEN_DOMCTL_createdomain, DOMID_IDLE), -EPERM,
+	   "create: not a special one");
+	IS(all_returned(p->domid), 1, "create: what fails costs nothing");
+}
+
+/* A context that may be loaded, with one thing changed. */
+static const struct {
+	const char *what;
+	size_t offset;
+	uint8_t value;
+} bad_contexts[] = {
+#define FIELD(f) offsetof(struct context, f)
+	{ "another record", FIELD(cd.typecode), HVM_SAVE_CODE(MTRR) },
+	{ "a short record", FIELD(cd.length), 0x10 },
+	{ "no end", FIELD(ed.typecode), HVM_SAVE_CODE(CPU) },
+	{ "a TSC frequency", FIELD(h.gtsc_khz), 1 },
+	{ "FPU state", FIELD(c.flags), XEN_X86_FPU_INITIALISED },
+	{ "an event", FIELD(c.pending_event), 1 },
+	{ "LSTAR", FIELD(c.msr_lstar) + 7, 0x80 },
+	{ "CSTAR", FIELD(c.msr_cstar) + 7, 0x80 },
+	{ "STAR", FIELD(c.msr_star), 1 },
+	{ "SYSCALL_MASK", FIELD(c.msr_syscall_mask) + 7, 1 },
+	{ "KERNEL_GS_BASE", FIELD(c.shadow_gs) + 7, 0x80 },
+	{ "SYSENTER_EIP", FIELD(c.sysenter_eip) + 7, 0x80 },
+	{ "SYSENTER_ESP", FIELD(c.sysenter_esp) + 7, 0x80 },
+	{ "TSC_AUX", FIELD(c.msr_tsc_aux), 1 },
+	{ "a TSC", FIELD(c.tsc), 1 },
+	{ "a CS that is not there", FIELD(c.cs_arbytes), 0 },
+	{ "a CS beyond 4 GiB", FIELD(c.cs_base) + 4, 1 },
+	{ "an SS of code", FIELD(c.ss_arbytes), 0x9b },
+	{ "a DS that cannot be read", FIELD(c.ds_arbytes), 0x99 },
+	{ "a GS that is not canonical", FIELD(c.gs_base) + 7, 0x80 },
+	{ "a TSS that is free", FIELD(c.tr_arbytes), 0x89 },
+	{ "an LDT of data", FIELD(c.ldtr_arbytes), 0x93 },
+	{ "a GDT that is not canonical", FIELD(c.gdtr_base) + 7, 0x80 },
+	{ "a long IDT", FIELD(c.idtr_limit) + 2, 1 },
+	{ "unknown bits of a segment", FIELD(c.es_arbytes) + 1, 0x1c },
+#undef FIELD
+};
+
+static void test_bad_contexts(struct proxy *p)
+{
+	uint32_t vm = vm_make(p, 16);
+	char what[96];
+
+	for (unsigned i = 0; i < sizeof(bad_contexts) / sizeof(*bad_contexts); i++) {
+		context_init(scratch);
+		((uint8_t *)scratch)[bad_contexts[i].offset] = bad_contexts[i].value;
+		poke(p->domid, P_SCRATCH + PAGE, scratch, sizeof(struct context));
+		snprintf(what, sizeof(what), "start: not with %s", bad_contexts[i].what);
+		IS(vm_load_context(p, vm, sizeof(struct context)), -EPERM, what);
+	}
+	IS(vm_load_context(p, vm, PAGE + 1), -E2BIG, "start: not with more than a page");
+	memset(&pctl.u, 0, sizeof(pctl.u));
+	pctl.u.tsc_info.tsc_mode = 1;
+	pctl.u.tsc_info.gtsc_khz = 1;
+	IS(proxy_domctl(p, XEN_DOMCTL_settscinfo, vm), -EPERM, "start: not with another TSC");
+	vm_end(p, vm);
+}
+
+/* ---- quotas ---- */
+
+static void test_quotas(struct proxy *p)
+{
+	uint32_t vm[2], again;
+
+	vm[0] = vm_make(p, 16);
+	vm[1] = vm_make(p, 16);
+	vm_config();
+	IS(proxy_domctl(p, XEN_DOMCTL_createdomain, 0), -ENOSPC, "quota: of domains");
+	IS(vm_max_mem(p, vm[0], VM_PAGES + 1024 - 80), 0, "quota: memory up to it");
+	IS(vm_max_mem(p, vm[0], VM_PAGES + 1024 - 79), -ENOSPC, "quota: and no more");
+	IS(vm_max_mem(p, vm[1], 81), -ENOSPC, "quota: whichever domain asks");
+	IS(vm_max_mem(p, vm[1], ~0ul >> 3), -ENOSPC, "quota: nor all there is");
+	IS(vm_max_mem(p, vm[1], 15), -EBUSY, "quota: what is in use cannot be given back");
+	IS(vm_max_mem(p, vm[1], 16), 0, "quota: what is not can");
+	IS(vm_max_mem(p, vm[0], VM_PAGES + 1024 - 16), 0, "quota: and taken elsewhere");
+	IS(proxy_populate(p, vm[1], 16, 1), 0, "quota: no memory beyond it");
+	IS(used(p->domid, XENOLITH_QUOTA_pages), VM_PAGES + 1024, "quota: is what is in use");
+	IS(vm_max_mem(p, vm[0], 80), 0, "quota: given back");
+
+	memset(&pctl.u, 0, sizeof(pctl.u));
+	pctl.u.paging_mempool.size = 344 * PAGE;
+	IS(proxy_domctl(p, XEN_DOMCTL_set_paging_mempool_size, vm[0]), 0,
+	   "quota: page tables up to it");
+	pctl.u.paging_mempool.size = 345 * PAGE;
+	IS(proxy_domctl(p, XEN_DOMCTL_set_paging_mempool_size, vm[0]), -ENOSPC,
+	   "quota: and no more");
+	IS(used(p->domid, XENOLITH_QUOTA_paging_pages), 600, "quota: is what is in use");
+	pctl.u.paging_mempool.size = 256 * PAGE;
+	IS(proxy_domctl(p, XEN_DOMCTL_set_paging_mempool_size, vm[0]), 0,
+	   "quota: and can be given back");
+	IS(used(p->domid, XENOLITH_QUOTA_paging_pages), 512, "quota: is less then");
+
+	/* At the limit, at once: what is being returned is waited for. */
+	for (unsigned i = 0; i < 20; i++) {
+		proxy_plain_domctl(p, XEN_DOMCTL_destroydomain, vm[1]);
+		vm_config();
+		again = vm[1];
+		if (proxy_domctl(p, XEN_DOMCTL_createdomain, again) || pctl.domain != again) {
+			IS(i, 20, "quota: a domid that it had, again");
+			break;
+		}
+	}
+	IS(used(p->domid, XENOLITH_QUOTA_domains), 2, "quota: one goes, one comes");
+	vm_end(p, vm[0]);
+	vm_end(p, vm[1]);
+	IS(all_returned(p->domid), 1, "quota: everything is returned");
+}
+
+/* Memory that is mapped is not free. */
+static void test_zombie(struct proxy *p)
+{
+	uint32_t vm = vm_make(p, 16);
+
+	proxy_map(p, DOMID_SELF, vm, 3, P_HOLE);
+	proxy_plain_domctl(p, XEN_DOMCTL_destroydomain, vm);
+	usleep(100000);
+	IS(used(p->domid, XENOLITH_QUOTA_domains), 1, "zombie: is charged for");
+	IS(used(p->domid, XENOLITH_QUOTA_pages), 80, "zombie: and its memory");
+	IS(proxy_unmap(p, P_HOLE), 0, "zombie: unmapped");
+	IS(all_returned(p->domid), 1, "zombie: then everything is returned");
+}
+
+/* ---- what it does not give ---- */
+
+/* The calls that would do most, on a domain that is not the caller's. */
+static void test_refused(struct proxy *p, uint32_t domid, const char *whose)
+{
+	static const uint32_t cmds[] = {
+		XEN_DOMCTL_destroydomain,
+		XEN_DOMCTL_pausedomain,
+		XEN_DOMCTL_unpausedomain,
+		XEN_DOMCTL_getdomaininfo,
+		XEN_DOMCTL_max_vcpus,
+		XEN_DOMCTL_max_mem,
+		XEN_DOMCTL_settscinfo,
+		XEN_DOMCTL_sethvmcontext,
+		XEN_DOMCTL_get_paging_mempool_size,
+		XEN_DOMCTL_set_paging_mempool_size,
+		XEN_DOMCTL_xenolith_set_owner,
+		XEN_DOMCTL_xenolith_get_owner,
+		XEN_DOMCTL_gethvmcontext,
+		XEN_DOMCTL_hypercall_init,
+	};
+	struct xen_dm_op op = { .op = XEN_DMOP_xenolith_guest_copy };
+	char what[96];
+	unsigned bad = 0;
+	long rc;
+
+	for (unsigned i = 0; i < sizeof(cmds) / sizeof(*cmds); i++) {
+		memset(&pctl.u, 0, sizeof(pctl.u));
+		rc = proxy_domctl(p, cmds[i], domid);
+		if (rc != -EPERM && rc != -ESRCH) {
+			printf("# domctl %u: %ld\n", cmds[i], rc);
+			bad++;
+		}
+	}
+	op.u.xenolith_guest_copy.flags = XENOLITH_COPY_from_guest;
+	bad += proxy_dm_op(p, domid, &op, P_SCRATCH + 2 * PAGE, 8) >= 0;
+	op.op = XEN_DMOP_create_ioreq_server;
+	bad += proxy_dm_op(p, domid, &op, 0, 0) >= 0;
+	bad += proxy_map(p, DOMID_SELF, domid, 0, P_HOLE) >= 0;
+	bad += proxy_populate(p, domid, 0x3000, 1) > 0;
+	snprintf(what, sizeof(what), "refused: %s", whose);
+	IS(bad, 0, what);
+}
+
+static void test_others(struct proxy *a, struct proxy *b)
+{
+	uint32_t of_a = vm_make(a, P_PAGES), of_b = vm_make(b, 16), reused;
+	struct proxy vm;
+
+	test_refused(a, 0, "dom0");
+	test_refused(a, b->domid, "another builder");
+	test_refused(a, of_b, "a domain of another builder");
+	IS(proxy_plain_domctl(a, XEN_DOMCTL_destroydomain, a->domid), -EPERM,
+	   "refused: its own end");
+	IS(vm_max_mem(a, a->domid, 1 << 20), -EPERM, "refused: memory for itself");
+	IS(set_owner(of_a), -EINVAL,
+	   "inherit: a domain that is owned cannot be given the right");
+	proxy_load(of_a);
+	proxy_start(&vm, of_a);
+	vm_config();
+	IS(proxy_domctl(&vm, XEN_DOMCTL_createdomain, 0), -EPERM, "inherit: nor has it");
+	test_refused(&vm, a->domid, "its owner");
+	test_refused(&vm, of_b, "a domain like it");
+	IS(proxy_map(a, of_a, of_b, 0, P_HOLE) < 0, 1, "others: memory not even for its own");
+	IS(proxy_map(a, of_a, 0, 0, P_HOLE) < 0, 1, "others: nor that of dom0");
+
+	/* The same domid, another domain. */
+	destroy(of_b);
+	if (gone_after(of_b, 10000) < 0)
+		bail("a domain does not go away");
+	memset(ctl, 0, sizeof(*ctl));
+	vm_config();
+	ctl->u.createdomain = pctl.u.createdomain;
+	if (domctl(XEN_DOMCTL_createdomain, of_b))
+		bail("createdomain with a domid");
+	reused = ctl->domain;
+	IS(reused, of_b, "domid: can be used again");
+	test_refused(b, reused, "one that has the domid of its own");
+	vm_config();
+	IS(proxy_domctl(b, XEN_DOMCTL_createdomain, of_b), -EEXIST,
+	   "domid: one that is taken is taken");
+	destroy(reused);
+	proxy_end(&vm);
+	IS(all_returned(a->domid), 1, "others: dom0 may destroy, and all is returned");
+}
+
+/* ---- the end of an owner ---- */
+
+/* Free memory, once it is the same for a while. */
+static long settled_pages(void)
+{
+	long last = 0, now = free_pages();
+
+	for (unsigned i = 0; i < 50 && now != last; i++) {
+		last = now;
+		usleep(200000);
+		now = free_pages();
+	}
+	return now;
+}
+
+static void test_death(void)
+{
+	static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
+	uint32_t running, empty, domid = make_domain(P_PAGES);
+	long before;
+	struct proxy p;
+
+	proxy_load(domid);
+	if (set_owner(domid))
+		bail("set_owner");
+	proxy_start(&p, domid);
+	proxy_end(&p);
+	before = settled_pages();
+
+	make_builder(&p);
+	running = vm_make(&p, VM_PAGES);
+	poke(running, 0, loop, sizeof(loop));
+	context_init(scratch);
+	poke(p.domid, P_SCRATCH + PAGE, scratch, sizeof(struct context));
+	vm_load_context(&p, running, sizeof(struct context));
+	proxy_plain_domctl(&p, XEN_DOMCTL_unpausedomain, running);
+	vm_config();
+	if (proxy_domctl(&p, XEN_DOMCTL_createdomain, 0))
+		bail("createdomain");
+	empty = pctl.domain;
+	proxy_map(&p, DOMID_SELF, running, 3, P_HOLE);
+	destroy(p.domid);
+	IS(gone_after(running, 20000) >= 0, 1, "death: a running domain dies with its owner");
+	IS(gone_after(empty, 20000) >= 0, 1, "death: and one that is half built");
+	xenevtchn_close(p.stopped);
+	IS(gone_after(p.domid, 20000) >= 0, 1, "death: the owner is gone");
+	IS(settled_pages(), before, "death: no page is lost");
+}
+
+static int print_quotas(uint32_t domid)
+{
+	const struct xen_domctl_xenolith_owner *o = &ctl->u.xenolith_owner;
+	int rc;
+
+	memset(&ctl->u, 0, sizeof(ctl->u));
+	rc = domctl(XEN_DOMCTL_xenolith_get_owner, domid);
+	if (rc)
+		printf("error %d\n", -rc);
+	for (unsigned kind = 0; !rc && kind < XENOLITH_QUOTA_NR; kind++)
+		printf("%llu %llu\n", (unsigned long long)o->quota[kind],
+		       (unsigned long long)o->used[kind]);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long attacks = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000;
+	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+	struct proxy a, b;
+
+	open_all();
+	if (argc == 3 && strcmp(argv[1], "quotas") == 0)
+		return print_quotas((uint32_t)strtoul(argv[2], NULL, 0));
+	test_right();
+	make_builder(&a);
+	make_builder(&b);
+	test_own(&a);
+	test_bad_configs(&a);
+	test_bad_contexts(&a);
+	test_quotas(&a);
+	test_zombie(&a);
+	test_others(&a, &b);
+	test_death();
+	attack_others(&a, &b, attacks, seed);
+	IS(all_returned(a.domid), 1, "attack: it got nothing");
+	attack_own(&a, &b, attacks, seed);
+	IS(all_returned(a.domid), 1, "attack: on its own, everything is returned");
+	proxy_end(&a);
+	proxy_end(&b);
+	printf("1..%u\n", nr_tests);
+	return nr_failed != 0;
+}
