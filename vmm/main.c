@@ -316,7 +316,7 @@ int main(int argc, char **argv)
 	term_save(&p.term);
 	status = open_paths(&p, &e);
 	if (status == 0)
-		status = launch(monitor_main, &p, &e);
+		status = launch(monitor_main, &p, &p.options.builder, &e);
 	clean_up(&p);
 	if (status < 0) {
 		log_error("xenolith", "%s", e.text);

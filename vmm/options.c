@@ -75,6 +75,13 @@ static int set_body_max(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
+static int set_builder(struct options *o, const char *value, struct err *e)
+{
+	int rc = quotas_parse(value, &o->builder, e);
+
+	return rc < 0 ? err_prefix(e, rc, "Invalid --builder") : 0;
+}
+
 /* What the original's launcher measured before it started us: taken, and not used. */
 static int check_number(struct options *o, const char *value, struct err *e)
 {
@@ -119,6 +126,8 @@ static const struct flag {
 	  "log when the guest writes 123 to address 0xc0000000" },
 	{ "--plain-boot-args", NULL, NULL, offsetof(struct options, plain_boot_args),
 	  "add nothing to boot_args on the kernel's command line" },
+	{ "--builder", "QUOTAS", set_builder, 0,
+	  "let the VM create domains: domains=N,memory-mib=N and more; dom0 only" },
 	{ "--log-path", "FILE", NULL, offsetof(struct options, log_path),
 	  "log to a file or FIFO [standard error]" },
 	{ "--level", "LEVEL", set_level, 0, "Off, Error, Warn, Info, Debug or Trace [Info]" },

@@ -9,6 +9,7 @@
 
 #include "vmm/lib/err.h"
 #include "vmm/lib/log.h"
+#include "vmm/lib/quotas.h"
 
 #define OPTIONS_ID_DEFAULT "anonymous-instance"
 
@@ -28,6 +29,7 @@ struct options {
 	enum serial_kind serial;
 	const char *serial_path; /* SERIAL_FILE, SERIAL_SOCKET; NULL: in the run directory */
 	size_t body_max;
+	struct quotas builder; /* for the VM; no domains: it gets no such right */
 	bool no_api;
 	bool run_log; /* log to the run directory */
 	bool show_level, show_origin;

@@ -31,7 +31,7 @@ def test_help_names_every_flag(xenolith):
     text = out.stdout().decode()
     for flag in ("--api-sock", "--id", "--config-file", "--no-api", "--boot-timer", "--log-path",
                  "--level", "--http-api-max-payload-size", "--serial", "--plain-boot-args",
-                 "--run-dir", "--run-log", "--version", "--help", "--module", "--show-level",
+                 "--run-dir", "--run-log", "--builder", "--version", "--help", "--module", "--show-level",
                  "--show-log-origin", "--metrics-path", "--metrics-period-ms"):
         assert len(re.findall(rf"^ +{flag}\b", text, re.M)) == 1, flag
     for line in text.splitlines():
@@ -45,6 +45,7 @@ def test_help_names_every_flag(xenolith):
     ["--id", ""], ["--id", "a_b"], ["--id", "a b"], ["--id", "x" * 65], ["--id", "\u00e9"],
     ["--level", "loud"], ["--level", ""], ["--serial", "tty"], ["--serial", "file:"],
     ["--serial", "unix:"], ["--serial", ""], ["--serial", "stdio:x"],
+    ["--builder"], ["--builder", "domains=1"], ["--builder", "domains=0,memory-mib=1"],
     ["--http-api-max-payload-size", "x"], ["--http-api-max-payload-size", "-1"],
     ["--http-api-max-payload-size", ""], ["--http-api-max-payload-size", "4294967296"],
     ["--http-api-max-payload-size", "1k"], ["--start-time-us", "x"], ["--start-time-us"],
@@ -61,6 +62,12 @@ def test_bad_arguments(xenolith, args):
     # It names what it did not like.
     word = args[0].split("=")[0] or "''"
     assert word in vm.log() or args[-1] in vm.log()
+
+
+def test_a_right_that_cannot_be_given_is_an_error(xenolith):
+    vm = xenolith("--builder", "domains=1,memory-mib=64", api=False)
+    assert vm.wait() == 1
+    assert "--builder: " in vm.log()
 
 
 # Flags of Firecracker for what is not there: said with the reason.

@@ -82,10 +82,15 @@ int hv_fake_from_env(struct hv **out, struct err *e)
 	return rc;
 }
 
-int launch(int (*monitor)(void *ctx, struct hv *hv), void *ctx, struct err *e)
+int launch(int (*monitor)(void *ctx, struct hv *hv), void *ctx, const struct quotas *builder,
+	   struct err *e)
 {
 	struct hv *hv;
 	int rc = hv_fake_from_env(&hv, e);
 
+	if (rc == 0 && builder->domains) {
+		hv->ops->close(hv);
+		rc = err_set(e, -EPERM, "--builder: there is no Xen here");
+	}
 	return rc < 0 ? rc : monitor(ctx, hv);
 }

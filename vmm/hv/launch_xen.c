@@ -31,7 +31,8 @@ static int run_monitor(int sock, int (*monitor)(void *ctx, struct hv *hv), void 
 	return monitor(ctx, hv);
 }
 
-int launch(int (*monitor)(void *ctx, struct hv *hv), void *ctx, struct err *e)
+int launch(int (*monitor)(void *ctx, struct hv *hv), void *ctx, const struct quotas *right,
+	   struct err *e)
 {
 	struct xen_builder *builder;
 	int socks[2], status;
@@ -51,7 +52,7 @@ int launch(int (*monitor)(void *ctx, struct hv *hv), void *ctx, struct err *e)
 		_exit(run_monitor(socks[1], monitor, ctx));
 	}
 	close(socks[1]);
-	rc = xen_builder_open(&builder, e);
+	rc = xen_builder_open(&builder, right, e);
 	if (rc < 0) {
 		/* Its keeper never said a word: the monitor would only add a second error. */
 		kill(child, SIGKILL);

@@ -26,6 +26,14 @@
 #define EVTCHNS_BASE (64 + HV_DOORBELLS_MAX + XEN_LINES_MAX)
 #define EVTCHNS_PER_VCPU 16
 
+/*
+ * For a domain that creates others: ports of all of theirs that its monitors bind, and
+ * page tables for what it maps of them.
+ */
+#define OWNER_EVTCHNS 4095
+#define OWNER_GRANT_FRAMES 64
+#define OWNER_PAGING_BYTES (16 * MIB)
+
 struct xen_builder {
 	struct xen_calls calls;
 	xenevtchn_handle *evtchn; /* its death is the domain's: the lifeline */
@@ -37,6 +45,7 @@ struct xen_builder {
 	bool exists;
 	bool populated;
 	unsigned vcpus;
+	struct quotas right; /* that the domain is given */
 	struct keeper_info info;
 };
 
@@ -66,6 +75,10 @@ static int create_domain(struct xen_builder *b, uint32_t emulation, struct err *
 	/* With one frame Linux' gnttab_init takes a NULL pointer; it wants two or more. */
 	c->max_grant_frames = 4;
 	c->grant_opts = XEN_DOMCTL_GRANT_version(1);
+	if (b->right.domains) {
+		c->max_evtchn_port = OWNER_EVTCHNS;
+		c->max_grant_frames = OWNER_GRANT_FRAMES;
+	}
 	c->arch.emulation_flags = emulation;
 	rc = domctl(b, XEN_DOMCTL_createdomain, "create", e);
 	if (rc == 0) {
@@ -125,6 +138,52 @@ static int open_lifeline(struct xen_builder *b, struct err *e)
 	return 0;
 }
 
+/* ---- the right to create domains ---- */
+
+static int check_right(struct xen_builder *b, struct err *e)
+{
+	struct err why;
+	int rc;
+
+	if (!b->right.domains)
+		return 0;
+	/* Of dom0's quotas, which are none, only a control domain may ask. */
+	begin(b)->domain = 0;
+	rc = domctl(b, XEN_DOMCTL_xenolith_get_owner, "get_owner", &why);
+	if (rc == 0 || rc == -ENODATA)
+		return 0;
+	if (rc == -EPERM)
+		return err_set(e, rc,
+			       "--builder: only a control domain (dom0) may give the right to "
+			       "create domains");
+	return err_set(e, -EOPNOTSUPP,
+		       "--builder: this hypervisor has no right to create domains: it lacks the "
+		       "owner patches");
+}
+
+/* Before the domain first runs; it is not to be had later. */
+static int give_right(struct xen_builder *b, struct err *e)
+{
+	const struct quotas *q = &b->right;
+	const uint64_t spare = MIB * q->domains; /* beside their RAM: see xen_ram.c */
+	uint64_t *quota = begin(b)->u.xenolith_owner.quota;
+	int rc;
+
+	if (!q->domains)
+		return 0;
+	quota[XENOLITH_QUOTA_domains] = q->domains;
+	quota[XENOLITH_QUOTA_vcpus] = q->vcpus;
+	quota[XENOLITH_QUOTA_evtchns] = q->event_channels;
+	quota[XENOLITH_QUOTA_grant_frames] = q->grant_frames;
+	quota[XENOLITH_QUOTA_pages] = (q->memory_mib * MIB + spare) / PAGE_BYTES;
+	quota[XENOLITH_QUOTA_paging_pages] = q->paging_pages;
+	rc = domctl(b, XEN_DOMCTL_xenolith_set_owner, "set_owner", e);
+	if (rc < 0)
+		return rc;
+	begin(b)->u.paging_mempool.size = OWNER_PAGING_BYTES;
+	return domctl(b, XEN_DOMCTL_set_paging_mempool_size, "paging pool", e);
+}
+
 static int make_shell(struct xen_builder *b, struct err *e)
 {
 	struct xen_domctl *d;
@@ -135,6 +194,9 @@ static int make_shell(struct xen_builder *b, struct err *e)
 	rc = open_lifeline(b, e);
 	if (rc == 0)
 		rc = take_lifeline(b, e);
+	if (rc < 0)
+		return rc;
+	rc = give_right(b, e);
 	if (rc < 0)
 		return rc;
 	begin(b)->u.max_vcpus.max = b->vcpus;
@@ -357,13 +419,14 @@ static int alloc_buffers(struct xen_builder *b, struct err *e)
 	return 0;
 }
 
-int xen_builder_open(struct xen_builder **out, struct err *e)
+int xen_builder_open(struct xen_builder **out, const struct quotas *right, struct err *e)
 {
 	struct xen_builder *b = calloc(1, sizeof(*b));
 	int rc;
 
 	if (!b)
 		return err_set(e, -ENOMEM, "keeper: out of memory");
+	b->right = *right;
 	xen_dmop_init(&b->dmop);
 	rc = xen_calls_open(&b->calls);
 	if (rc == 0)
@@ -375,6 +438,8 @@ int xen_builder_open(struct xen_builder **out, struct err *e)
 	rc = alloc_buffers(b, e);
 	if (rc == 0)
 		rc = check_version(b, e);
+	if (rc == 0)
+		rc = check_right(b, e);
 	if (rc < 0)
 		goto out_close;
 	*out = b;

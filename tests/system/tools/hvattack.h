@@ -254,6 +254,23 @@ static void draw_named(struct attack *a, unsigned i, uint32_t domid)
 		put16(a->bufs[i] + 56, domid);
 }
 
+/*
+ * Some dm_ops go on for as long as they are told to, restarting themselves: hours, if the
+ * domain has a page at a high address.
+ */
+static void draw_counts(struct attack *a, uint8_t *op, uint8_t *extents)
+{
+	uint32_t few = (uint32_t)draw_below(a, 4096), cmd;
+
+	memcpy(&cmd, op, sizeof(cmd));
+	if (cmd == XEN_DMOP_set_mem_type)
+		put_word(op + 12, few);
+	if (cmd == XEN_DMOP_relocate_memory)
+		put_word(op + 8, few);
+	for (unsigned i = 0; cmd == XEN_DMOP_modified_memory && i < 6; i++)
+		put_word(extents + 16 * i + 8, few);
+}
+
 /* The kinds that name a domain by a rule of their own, and those for the host alone. */
 static void draw_call(struct attack *a, unsigned i)
 {
@@ -266,7 +283,7 @@ static void draw_call(struct attack *a, unsigned i)
 	memset(c, 0, sizeof(*c));
 	draw_buffer(a, buf);
 	a->domid[i] = domid;
-	c->rc = 0x5a5a5a5a;
+	c->rc = P_PENDING;
 	switch (draw_below(a, 8)) {
 	case 0:
 	case 1:
@@ -289,6 +306,7 @@ static void draw_call(struct attack *a, unsigned i)
 								 XEN_DMOP_xenolith_base +
 									 draw_below(a, 12)));
 		put_word(buf + 68, 0);
+		draw_counts(a, buf + 64, buf + 160);
 		return;
 	case 4:
 		c->nr = hosts[draw_below(a, 2)];

@@ -544,7 +544,7 @@ int main(int argc, char **argv)
 		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	t.unpatched = argc > 2;
-	rc = launch(monitor, argv[1], &e);
+	rc = launch(monitor, argv[1], &(struct quotas){ 0 }, &e);
 	if (rc < 0)
 		bail("launch", e.text);
 	return rc;

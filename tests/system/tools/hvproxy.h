@@ -26,6 +26,7 @@
 #define P_BUFFER 256
 #define P_SCRATCH 0x280000 /* for whoever makes a single call */
 #define P_PAGES 1024
+#define P_PENDING 0x5a5a5a5a
 #define P_HOLE 0x4000 /* a frame where there is nothing */
 
 /* One hypercall. */
@@ -130,8 +131,8 @@ static void proxy_context(struct context *ctx)
 	ctx->c.rip = P_BASE;
 }
 
-/* Until it has done what there was to do. */
-static void proxy_wait(struct proxy *p)
+/* Until it has done what there was to do: whether it has. */
+static bool proxy_wait(struct proxy *p)
 {
 	struct xen_dm_op_xenolith_lifecycle l;
 
@@ -141,11 +142,11 @@ static void proxy_wait(struct proxy *p)
 		if (l.flags & XENOLITH_LIFECYCLE_shutdown) {
 			if (l.reason != SHUTDOWN_suspend)
 				bail("a proxy crashed");
-			return;
+			return true;
 		}
 		take_event(p->stopped, 1000);
 	}
-	bail("a proxy hangs");
+	return false;
 }
 
 /* From a domain with a guest that proxy_load() put there, and dom0 may ask for its port. */
@@ -159,7 +160,8 @@ static void proxy_start(struct proxy *p, uint32_t domid)
 		bail("lifecycle of a proxy");
 	proxy_context(scratch);
 	run_context(domid);
-	proxy_wait(p);
+	if (!proxy_wait(p))
+		bail("a proxy does not start");
 }
 
 static void proxy_end(struct proxy *p)
@@ -168,6 +170,28 @@ static void proxy_end(struct proxy *p)
 	xenevtchn_close(p->stopped);
 	if (gone_after(p->domid, 60000) < 0)
 		bail("a proxy does not go away");
+}
+
+/* What has been made of calls, of which the caller set each `rc` to P_PENDING. */
+static void proxy_hangs(struct proxy *p, struct call *calls, size_t n)
+{
+	uint32_t words[48];
+
+	peek(p->domid, P_CALLS, calls, n * sizeof(*calls));
+	for (size_t i = 0; i < n; i++) {
+		if (calls[i].rc != P_PENDING)
+			continue;
+		printf("# hypercall %llu (%#llx, %#llx, %#llx, %#llx):",
+		       (unsigned long long)calls[i].nr, (unsigned long long)calls[i].arg[0],
+		       (unsigned long long)calls[i].arg[1], (unsigned long long)calls[i].arg[2],
+		       (unsigned long long)calls[i].arg[3]);
+		peek(p->domid, P_BUFFERS + i * P_BUFFER, words, sizeof(words));
+		for (unsigned j = 0; j < sizeof(words) / sizeof(*words); j++)
+			printf(" %x", words[j]);
+		printf("\n");
+		break;
+	}
+	bail("a proxy hangs");
 }
 
 /* Make these hypercalls. */
@@ -179,7 +203,8 @@ static void proxy_calls(struct proxy *p, struct call *calls, size_t n)
 	poke(p->domid, P_COUNT, &count, sizeof(count));
 	if (domctl(XEN_DOMCTL_resumedomain, p->domid))
 		bail("resumedomain");
-	proxy_wait(p);
+	if (!proxy_wait(p))
+		proxy_hangs(p, calls, n);
 	peek(p->domid, P_CALLS, calls, n * sizeof(*calls));
 }
 
