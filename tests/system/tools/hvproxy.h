@@ -172,25 +172,25 @@ static void proxy_end(struct proxy *p)
 		bail("a proxy does not go away");
 }
 
-/* What has been made of calls, of which the caller set each `rc` to P_PENDING. */
+/* Say what it is that does not end. */
 static void proxy_hangs(struct proxy *p, struct call *calls, size_t n)
 {
 	uint32_t words[48];
+	struct call *c = calls;
 
 	peek(p->domid, P_CALLS, calls, n * sizeof(*calls));
-	for (size_t i = 0; i < n; i++) {
-		if (calls[i].rc != P_PENDING)
-			continue;
-		printf("# hypercall %llu (%#llx, %#llx, %#llx, %#llx):",
-		       (unsigned long long)calls[i].nr, (unsigned long long)calls[i].arg[0],
-		       (unsigned long long)calls[i].arg[1], (unsigned long long)calls[i].arg[2],
-		       (unsigned long long)calls[i].arg[3]);
-		peek(p->domid, P_BUFFERS + i * P_BUFFER, words, sizeof(words));
-		for (unsigned j = 0; j < sizeof(words) / sizeof(*words); j++)
-			printf(" %x", words[j]);
-		printf("\n");
-		break;
-	}
+	while (c < calls + n && c->rc != P_PENDING)
+		c++;
+	if (c == calls + n)
+		bail("a proxy does not suspend itself");
+	peek(p->domid, n == 1 ? P_SCRATCH : P_BUFFERS + (uint64_t)(c - calls) * P_BUFFER, words,
+	     sizeof(words));
+	printf("# hypercall %llu (%#llx, %#llx, %#llx, %#llx):", (unsigned long long)c->nr,
+	       (unsigned long long)c->arg[0], (unsigned long long)c->arg[1],
+	       (unsigned long long)c->arg[2], (unsigned long long)c->arg[3]);
+	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
+		printf(" %x", words[i]);
+	printf("\n");
 	bail("a proxy hangs");
 }
 
@@ -211,7 +211,7 @@ static void proxy_calls(struct proxy *p, struct call *calls, size_t n)
 /* One of them: 0, or a positive result, or -errno. */
 static long proxy_call(struct proxy *p, uint64_t nr, uint64_t a, uint64_t b, uint64_t c)
 {
-	struct call call = { .nr = nr, .arg = { a, b, c } };
+	struct call call = { .nr = nr, .arg = { a, b, c }, .rc = P_PENDING };
 
 	proxy_calls(p, &call, 1);
 	return (long)call.rc;
