@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * First process of the lab's dom0 and of its driver domain. A program and not a script, since starting a
- * process costs a PV dom0 under emulation 50 ms, and a script would start thirty.
+ * First process of the lab's dom0 and of its driver domains. A program and not a script, since
+ * starting a process costs a PV dom0 under emulation 50 ms, and a script would start thirty.
  *
  * Without a job: brings the network up, starts the SSH server, says "lab: ready"
  * on the console and reaps children for ever. With a job (/lab/job): runs it,
@@ -10,8 +10,8 @@
  * host works for would make the machine's time depend on the host's.
  *
  * dom0 starts a driver domain when /lab/driver is there (driver.sh), and is ready when
- * that one is. Its kernel command line has the word lab.driver; the files that it is
- * to have are an archive on its disk.
+ * that one is. Its kernel command line has the word lab.driver=ADDRESS; the files that it is
+ * to have are an archive on its disk. If /lab/start is one of them, it is run, beside the rest.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -294,6 +294,7 @@ static void unpack_disk(void)
 static void serve(const char *address)
 {
 	char *const driver[] = { "/bin/lab-driver", NULL };
+	char *const start[] = { "/lab/start", NULL };
 	char *const sshd[] = {
 		"/sbin/dropbear", "-r", "/etc/dropbear/host_key", "-s", "-m", "-W",
 		"1000000",	  "-P", "/run/dropbear.pid",	  NULL
@@ -304,11 +305,15 @@ static void serve(const char *address)
 		die("driver domain");
 	if (finish(spawn(sshd, NULL, NULL)))
 		die("dropbear");
+	if (!access("/lab/start", X_OK) && spawn(start, NULL, NULL) < 0)
+		die("/lab/start");
 	say("ready");
 }
 
 int main(void)
 {
+	char address[16] = "10.0.2.15";
+	const char *word;
 	bool driver;
 	int console;
 
@@ -319,7 +324,8 @@ int main(void)
 	read_text("/proc/cmdline", cmdline, sizeof(cmdline));
 	setenv("PATH", "/bin:/sbin", 1);
 	setenv("HOME", "/root", 1);
-	driver = strstr(cmdline, "lab.driver") != NULL;
+	word = strstr(cmdline, "lab.driver=");
+	driver = word && sscanf(word, "lab.driver=%15s", address) == 1;
 	sethostname(driver ? "driver" : "dom0", driver ? 6 : 4);
 	load("boot");
 	/* Linux makes the directory only where there is a xenstore, or in dom0. */
@@ -335,7 +341,7 @@ int main(void)
 		unpack_disk();
 	else
 		load("net");
-	serve(driver ? "10.0.2.16" : "10.0.2.15");
+	serve(address);
 	for (;;)
 		if (wait(NULL) < 0 && errno == ECHILD)
 			pause();

@@ -53,9 +53,11 @@ class Lab:
             raise AssertionError(f"lab {' '.join(args)}: {done.returncode}\n{done.stdout}")
         return done
 
-    def run(self, line, timeout=60, check=True):
-        """A line for dom0's shell: its output, or the whole result with check=False."""
-        done = self.lab("run", "--timeout", str(timeout), line, timeout=timeout + 30,
+    def run(self, line, timeout=60, check=True, domain=None):
+        """A line for the shell, in dom0 or another domain than where things run by default: its
+        output, or the whole result with check=False."""
+        where = ["--domain", domain] if domain else []
+        done = self.lab("run", *where, "--timeout", str(timeout), line, timeout=timeout + 30,
                         check=check)
         return done.stdout if check else done
 
@@ -83,6 +85,37 @@ class Lab:
         local = pathlib.Path(self.scratch.name, f"s{time.monotonic_ns()}")
         self.lab("forward", f"{local}:{dom0_path}")
         return local
+
+
+class DriverDomain:
+    """One that dom0 starts beside the lab's own (`lab up --driver`), with the same files or
+    those of an archive in dom0; `run` is Lab.run there. It is gone after the `with` block."""
+
+    NAME, ADDRESS = "second", "10.0.2.17"
+
+    def __init__(self, lab, archive="/lab/driver/files", mib=1024):
+        self.lab = lab
+        self.start = f"lab-driver {self.NAME} {self.ADDRESS} {archive} {mib}"
+
+    def __enter__(self):
+        self.dom0(self.start, timeout=120)
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def dom0(self, line, **kwargs):
+        return self.lab.run(line, domain="dom0", **kwargs)
+
+    def run(self, line, **kwargs):
+        return self.lab.run(line, domain=self.NAME, **kwargs)
+
+    def kill(self):
+        """Its keeper in dom0, and with it everything; waits until it is so."""
+        self.dom0(f"read pid < /run/{self.NAME}.pid; kill -KILL $pid; "
+                  f"while kill -0 $pid || [ -e /sys/class/net/{self.NAME}0 ]; do sleep 0.1; done "
+                  f"2> /dev/null", check=False)
+        self.lab.lab("disconnect", "--domain", self.NAME)
 
 
 class UnixConnection(http.client.HTTPConnection):
