@@ -124,6 +124,7 @@ static void test_memory(struct proxy *p, uint32_t vm)
 			sizeof(gone)),
 	   0, "own: a page can be taken away");
 	IS(proxy_populate(p, vm, 7, 1), 1, "own: and put back");
+	IS(proxy_populate(p, vm, 1ul << 63 | 7, 1), 0, "own: none where no table reaches");
 }
 
 /* An IOREQ server, its page, a range, and ports. */
@@ -186,8 +187,8 @@ static void test_own(struct proxy *p)
 	   "own: a state to start with is for the start");
 	IS(proxy_plain_domctl(p, XEN_DOMCTL_pausedomain, vm), 0, "own: is paused");
 	IS(proxy_plain_domctl(p, XEN_DOMCTL_getdomaininfo, vm), 0, "own: can be asked about");
-	/* With the page that was taken away, but not given back. */
-	IS(pctl.u.getdomaininfo.tot_pages, VM_PAGES + 1, "own: and has its memory");
+	/* With the page that was taken away, but not given back, and the one without a place. */
+	IS(pctl.u.getdomaininfo.tot_pages, VM_PAGES + 2, "own: and has its memory");
 	IS(proxy_plain_domctl(p, XEN_DOMCTL_resumedomain, vm), -EPERM,
 	   "own: what is not on the list is refused");
 	/* Those that it bound are among these. */
