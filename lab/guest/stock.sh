@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Make Debian's own kernel, as it comes, startable as a guest and print the directory of:
 #   vmlinux         the kernel, unpacked
+#   vmlinuz         the kernel as it comes, for a BIOS
 #   initramfs.cpio  init, busybox, and the virtio and ext4 modules of that kernel; those for
 #                   the power button too, which /lib/modules/load.button lists
 # /init is a script (stock-init.sh), which loads the modules, prints the devices that they
@@ -18,6 +19,7 @@ build_stock() {
 
 	kernel_tree "$package" "$out/kernel"
 	kernel_unpack "$out/kernel"/boot/vmlinuz-* "$out/vmlinux"
+	cp "$out/kernel"/boot/vmlinuz-* "$out/vmlinuz"
 	mkdir -p "$tree"/{bin,sbin,dev,proc,sys,run,tmp,root,mnt}
 	kernel_modules "$out/kernel" "$tree" << 'END'
 guest virtio_mmio

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Make a root directory with Debian 13's tools of Xen 4.20 and print the directory that
 # holds it:
-#   xl.tar  xl, xenstored, xenconsoled, QEMU as a back end of disks, the hotplug script, start
+#   xl.tar  xl, xenstored, xenconsoled, QEMU for disks and HVM guests, the hotplug script, start
 # What the monitor is measured against: the same guest as `xl` makes it. dom0 is Debian 12,
 # whose C library is too old for these programs, so they bring their own, and run in a
 # chroot; one tar file, since `lab --put` would look for their libraries here:
@@ -19,10 +19,13 @@ xl_step=lab/xl
 . "$here/../cache.sh"
 
 suite=trixie
-packages=(xen-utils-4.20 xenstore-utils qemu-system-xen)
+packages=(xen-utils-4.20 xenstore-utils qemu-system-xen seabios)
 bin=usr/lib/xen-4.20/bin
 programs=("$bin"/{xl,xenstored,xenconsoled,xen-init-dom0} usr/bin/xenstore
 	usr/libexec/xen-qemu-system-i386 lib64/ld-linux-x86-64.so.2)
+# What an HVM guest starts with: Xen's loader, its BIOS, and QEMU's ROM for a kernel without disk.
+firmware=(usr/lib/xen-4.20/boot/hvmloader usr/share/seabios/bios-256k.bin
+	usr/share/qemu/linuxboot_dma.bin)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 busybox=/bin/busybox
 
@@ -99,6 +102,9 @@ build() {
 	done
 	mkdir -p "$tree/usr/share/qemu"
 	cp -r "$all/usr/share/qemu/keymaps" "$tree/usr/share/qemu/" # it ends without one
+	for file in "${firmware[@]}"; do
+		install -D -m 644 "$all/$file" "$tree/$file"
+	done
 	ln -s /run "$tree/var/run"
 	ln -s /run/lock "$tree/var/lock"
 	: > "$tree/etc/xen/xl.conf"
