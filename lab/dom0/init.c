@@ -7,7 +7,8 @@
  * on the console and reaps children for ever. With a job (/lab/job): runs it,
  * copies what it left in /out to the memory of an ivshmem device as a tar file, and
  * powers off. The job's machine has neither network nor disk: a device that the
- * host works for would make the machine's time depend on the host's.
+ * host works for would make the machine's time depend on the host's. A driver domain's
+ * job leaves the tar file on its second disk, and dom0's job is to start it.
  *
  * dom0 starts a driver domain when /lab/driver is there (driver.sh), and is ready when
  * that one is. Its kernel command line has the word lab.driver=ADDRESS; the files that it is
@@ -231,8 +232,18 @@ static char *shared_memory(size_t *size)
 	die("ivshmem");
 }
 
+/* The driver domain's way out: driver.sh takes it from there. */
+static void write_disk(void)
+{
+	char *const tar[] = { "/bin/tar", "-c", "-f", "/dev/vdb", "-C", "/", "out", NULL };
+
+	if (finish(spawn(tar, NULL, NULL)))
+		die("tar of /out");
+	sync();
+}
+
 /* Packs /out into the shared memory. */
-static void hand_over(void)
+static void write_memory(void)
 {
 	char *const tar[] = { "/bin/tar", "-c", "-C", "/", "out", NULL };
 	size_t size, done = 0;
@@ -263,7 +274,7 @@ static void hand_over(void)
 		die("tar of /out");
 }
 
-static void __attribute__((noreturn)) run_job(void)
+static void __attribute__((noreturn)) run_job(void (*hand_over)(void))
 {
 	char *const job[] = { "/lab/job", NULL };
 	int code;
@@ -335,11 +346,11 @@ int main(void)
 	if (chdir("/root"))
 		die("chdir /root");
 
-	if (!access("/lab/job", X_OK))
-		run_job();
 	if (driver)
 		unpack_disk();
-	else
+	if (!access("/lab/job", X_OK))
+		run_job(driver ? write_disk : write_memory);
+	if (!driver)
 		load("net");
 	serve(address);
 	for (;;)
