@@ -2,8 +2,9 @@
 """The systems that tests/bench/io measures, and how each makes a guest.
 
 Every guest is the same program, io_guest, as PID 1. What differs is who made the machine
-around it: our monitor, with the bundled kernel or Debian's stock one, or Debian's xl, whose
-guest has the same stock kernel and dom0's back ends or QEMU behind its disk.
+around it: our monitor, in dom0 with the bundled kernel or Debian's stock one or in a driver
+domain, there also without parts of the hypervisor; or Debian's xl, whose guest has the same
+stock kernel and dom0's back ends or QEMU behind its disk.
 """
 
 import dataclasses
@@ -22,21 +23,43 @@ PEER = "10.0.0.1"
 @dataclasses.dataclass(frozen=True)
 class System:
     title: str
-    group: str  # one machine's: the monitor's guests, or xl's
+    group: str  # one machine's: the monitor's guests in dom0 or in a driver domain, or xl's
     kernel: str
     mem_mib: int
     disk: str  # as the guest sees it
     net: str  # "": it has none of its own
     backend: str = ""  # of the disk, as xl's configuration says it
+    without: int = 0  # XENOLITH_FEAT_* that the monitor does without
+
+    @property
+    def is_ours(self):
+        return self.group != "xl"
+
+
+def in_driver(title, without=0):
+    return System(title, "driver", "bundled", 128, "/dev/vda", "eth0", without=without)
 
 
 SYSTEMS = {
     "bundled": System("xenolith", "ours", "bundled", 128, "/dev/vda", "eth0"),
     "stock": System("xenolith", "ours", "stock", 256, "/dev/vda", "eth0"),
+    "driver": in_driver("driver"),
     "pv": System("PV", "xl", "stock", 256, "/dev/xvda", "eth0", "/dev/loop0,raw,xvda,w"),
     "qdisk": System("qdisk", "xl", "stock", 256, "/dev/xvda", "",
                     "/run/disk,raw,xvda,w,backendtype=qdisk"),
 }
+# What each part of the hypervisor is worth: the same, without it, and less work. guest_copy is
+# not among them: it has no part in what a guest does.
+PARTS = {
+    "no-irq-port": in_driver("- irq port", 0x20),
+    "no-pulse": in_driver("- irq p., pulse", 0x220),
+    "no-doorbell": in_driver("- doorbell", 0x10),
+    "no-server": in_driver("- server flags", 0x40),
+    "no-part": in_driver("- all of them", 0x278),
+}
+SYSTEMS.update(PARTS)
+TRACED = ("bundled", "driver")
+PARTS_WORK = r"random read|TCP from"
 # The front ends that a guest of the group has no use for.
 OTHER_MODULES = {"ours": r"/xen-", "xl": r"/(virtio|failover|net_failover)"}
 
@@ -78,6 +101,11 @@ one() {{ # NAME CONFIG
 	cp "/run/log/guest-$1.log" "/out/$1.serial"
 }}
 """
+
+
+def does(key, name):
+    """Whether a system does this work."""
+    return key not in PARTS or re.search(PARTS_WORK, name)
 
 
 def entry(command):
@@ -167,6 +195,7 @@ class Machine:
         """What goes into dom0, but for the guests' configurations."""
         program = compile_guest(directory)
         kernels = {SYSTEMS[n].kernel for n in self.names}
+        ours = self.group != "xl"
         put = {program: "/guest/io_guest"}
         if "bundled" in kernels:
             put[entry("lab/guest/build.sh") / "vmlinux"] = "/guest/bundled"
@@ -176,7 +205,7 @@ class Machine:
             put[stock / "vmlinux"] = "/guest/stock"
             put[initramfs(directory, program, self.group, stock)] = \
                 f"/guest/io-{self.group}.cpio"
-        if self.group == "ours":
+        if ours:
             put[ROOT / "build/release/xenolith"] = "/bin/xenolith"
             put[pathlib.Path("/usr/bin/strace")] = "/bin/strace"
         else:
@@ -184,49 +213,49 @@ class Machine:
         return put
 
     def jobs(self):
-        """Name of the job, text of its configuration."""
+        """Name of the job, text of its configuration, mask of what it does without."""
         for key in self.names:
             system = SYSTEMS[key]
-            todo = {"nothing": "none"} if self.group == "ours" else {}
+            todo = {"nothing": "none"} if system.is_ours else {}
             for name, (what, _) in self.work.items():
-                if system.net or "DISK" in what:
+                if (system.net or "DISK" in what) and does(key, name):
                     todo[slug(name)] = what.replace("DISK", system.disk).replace("IF", system.net)
-            if self.args.strace and self.group == "ours" and key == self.names[0]:
+            if self.args.strace and key in TRACED:
                 todo.update({f"{name}-traced": less(what) for name, what in todo.items()})
             if self.args.parallel:
                 todo = {name: less(what) for name, what in todo.items()}
             for name, what in todo.items():
                 name = f"{key}-{name}"
-                yield name, (monitor_config(system, what, self.args.direct)
-                             if self.group == "ours" else xl_config(system, name, what))
+                yield (name, monitor_config(system, what, self.args.direct)
+                       if system.is_ours else xl_config(system, name, what),
+                       system.without | self.args.without)
 
-    def start(self, directory):
+    def run(self, directory):
+        """The results' directory; None, when the machine failed and has said why."""
         directory.mkdir(parents=True, exist_ok=True)
         put = self.files(directory)
         script = COMMON.format(mib=DISK_MIB)
-        script += f"export XENOLITH_HV_WITHOUT={self.args.without}\n"
-        script += (OURS if self.group == "ours" else XL).format(peer=PEER)
-        for name, text in self.jobs():
+        script += (XL if self.group == "xl" else OURS).format(peer=PEER)
+        for name, text, without in self.jobs():
             config = directory / f"{name}.config"
             config.write_text(text)
             put[config] = f"/guest/{config.name}"
             how = "traced" if name.endswith("-traced") else "one"
-            script += f"{how} {name} {config.name}\n"
+            script += f"export XENOLITH_HV_WITHOUT={without:#x}\n{how} {name} {config.name}\n"
         (directory / "job").write_text(script + "exit 0\n")
-        self.out = directory / "out"
-        self.command = [ROOT / "lab/lab", "batch", "--timeout", str(self.args.timeout),
-                        "--out", self.out, *([] if self.args.parallel else ["--icount"])]
+        out = directory / "out"
+        command = [ROOT / "lab/lab", "batch", "--timeout", str(self.args.timeout),
+                   "--out", out, *([] if self.args.parallel else ["--icount"])]
+        if self.group == "driver":
+            command += ["--driver", "--put-dom0",
+                        f"{ROOT}/build/release/xenolith:/bin/xenolith"]
         for source, dest in put.items():
-            self.command += ["--put", f"{source}:{dest}"]
+            command += ["--put", f"{source}:{dest}"]
         env = {**os.environ, **({"LAB_SMP": "2"} if self.args.parallel else {})}
-        self.process = subprocess.Popen([*self.command, directory / "job"], text=True, env=env,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-    def finish(self):
-        """The results' directory; None, when the machine failed and has said why."""
-        said, _ = self.process.communicate()
-        if self.process.returncode == 0:
-            return self.out
-        print(f"the lab failed ({self.process.returncode}): "
-              f"{shlex.join(map(str, self.command))}\n{said}")
+        done = subprocess.run([*command, directory / "job"], text=True, env=env,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode == 0:
+            return out
+        print(f"the lab failed ({done.returncode}): "
+              f"{shlex.join(map(str, command))}\n{done.stdout}")
         return None
