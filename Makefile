@@ -286,6 +286,8 @@ format: deps-check ## format C files (FILES=: some of them)
 
 hypervisor: build/xen ## build the patched Xen, print where it is
 	@cat build/xen
+hypervisor-newest: deps-xen ## try the patches on the newest Xen of Debian, print what came of it
+	@$(alone) hypervisor-patches/newest.sh
 guest: deps-lab ## build the micro-VM's kernel and initramfs, print where they are
 	@$(alone) lab/guest/build.sh
 	@$(alone) lab/guest/initramfs.sh
@@ -300,7 +302,7 @@ run: deps-lab all ## start a micro-VM in the lab
 	@XENOLITH=$B/xenolith $(alone) lab/run
 debian: deps-lab all ## Debian 12 in a micro-VM in the lab (COMMAND=: only this, as a job)
 	@BUILD=$B COMMAND='$(subst ','\'',$(COMMAND))' $(alone) lab/debian
-.PHONY: hypervisor guest lab-parts run debian
+.PHONY: hypervisor hypervisor-newest guest lab-parts run debian
 
 # ---- housekeeping -------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# fetch.sh OUTDIR: put the Xen source of Debian 13 into OUTDIR: the upstream
-# tarball `xen.tar.xz`, and `version` with the version of the source package and
-# the SHA256 of the tarball.
+# fetch.sh [--newest] OUTDIR: put the Xen source of Debian 13 into OUTDIR: the
+# upstream tarball `xen.tar.xz`, and `version` with the version of the source package
+# and the SHA256 of the tarball. --newest: of the newest that Debian has at all, in
+# testing and unstable as well; `version` then names newer ones that could not be had.
 #
 # A private apt configuration does the work: its own lists, cache and sources, so
 # that the machine's sources stay as they are. apt checks the signature of the
@@ -18,7 +19,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 xl_step=xen-source
 . "$here/../lab/cache.sh"
 
-[ $# = 1 ] || { echo "usage: fetch.sh OUTDIR" >&2; exit 2; }
+newest=
+[ "${1-}" != --newest ] || { newest=y; shift; }
+[ $# = 1 ] || { echo "usage: fetch.sh [--newest] OUTDIR" >&2; exit 2; }
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 suite=$(sed -n 's/^suite=//p' "$here/BASE")
@@ -55,6 +58,9 @@ cat > "$apt/etc/sources.list" << END
 deb-src [signed-by=$keyring] $main $suite main
 deb-src [signed-by=$keyring] $security $suite-security main
 END
+[ -z "$newest" ] || for s in testing unstable; do
+	echo "deb-src [signed-by=$keyring] $main $s main" >> "$apt/etc/sources.list"
+done
 chmod -R go+rX "$apt"
 
 opts=(
@@ -71,7 +77,7 @@ opts=(
 	-o "Acquire::Retries=3"
 )
 
-say "reading the source index of Debian $suite from $main"
+say "reading the source index of Debian $suite${newest:+, testing and unstable} from $main"
 update=(apt-get "${opts[@]}" -o APT::Update::Error-Mode=any -qq update)
 if ! "${update[@]}"; then
 	say "warning: trying without the security suite ($security)"
@@ -108,9 +114,10 @@ download() {
 
 start=$SECONDS
 version=
+missing=
 for v in $versions; do
-	case $v in
-	"$series".*|"$series"[!0-9]*) ;;
+	case $newest$v in
+	y*|"$series".*|"$series"[!0-9]*) ;;
 	*) say "passing over xen $v: the patches are for $series.x"; continue ;;
 	esac
 	if download "$v"; then
@@ -118,13 +125,15 @@ for v in $versions; do
 		break
 	fi
 	say "warning: xen $v cannot be had from this mirror, trying an older one"
+	missing="$missing $v"
 done
 [ -n "$version" ] || die "no xen $series.x in Debian $suite can be downloaded"
-[ "$version" = "$known" ] ||
+[ -n "$newest" ] || [ "$version" = "$known" ] ||
 	say "warning: this is xen $version; the patches were last tried on $known"
 
 mv "$apt/$file" "$out/xen.tar.${file##*.}"
 printf 'version=%s\nfile=%s\nsha256=%s\n' \
 	"$version" "$file" "${hash#SHA256:}" > "$out/version"
+[ -z "$missing" ] || [ -z "$newest" ] || echo "missing=${missing# }" >> "$out/version"
 say "$file: $(stat -c %s "$out/xen.tar.${file##*.}") bytes" \
 	"in $((SECONDS - start)) s, checked against the signed index"
