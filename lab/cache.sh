@@ -32,7 +32,8 @@ cache_build() {
 	(
 		flock 9
 		[ ! -d "$xl_cache/$name-$key" ] || exit 0
-		rm -rf "$xl_cache/.building-$name"-*
+		# Of a key each, so that what has a longer name is left alone.
+		rm -rf "$xl_cache/.building-$name"-????????????????
 		tmp=$xl_cache/.building-$name-$key
 		mkdir -p "$tmp"
 		start=$SECONDS
