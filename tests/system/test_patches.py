@@ -8,7 +8,7 @@ import re
 FEATURES = "0x3ff"
 
 # How many hypercalls a compromised driver domain makes, on others and on its own domains.
-ATTACKS = int(os.environ.get("XENOLITH_ATTACKS", "20000"))
+ATTACKS = int(os.environ.get("ATTACKS", "20000"))
 
 
 def test_every_private_operation_keeps_its_word(lab, nothing_left):

@@ -1,83 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For hvowner.c: domains that a proxy owns, and a proxy that makes hypercalls of all
- * kinds, with plain, boundary and random arguments, on domains that are not its own.
+ * For hvowner.c: a proxy that makes hypercalls of all kinds (hvgen.h) on domains that are not
+ * its own, and on its own.
  */
 #ifndef TESTS_SYSTEM_HVATTACK_H
 #define TESTS_SYSTEM_HVATTACK_H
 
 #include "tests/system/tools/hvproxy.h"
 
-#include <xen/hvm/params.h>
-#include <xen/physdev.h>
-#include <xen/platform.h>
-#include <xen/sysctl.h>
-
-#define VM_PAGES 1024
-#define VM_EXTRA 64 /* pages that max_mem is more than that */
-
-/* ---- domains of a proxy ---- */
-
-/* In `pctl`: the arguments that createdomain takes from who owns domains. */
-static void vm_config(void)
-{
-	struct xen_domctl_createdomain *c = &pctl.u.createdomain;
-
-	memset(&pctl.u, 0, sizeof(pctl.u));
-	c->flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap | XEN_DOMCTL_CDF_oos_off;
-	c->max_vcpus = 1;
-	c->max_evtchn_port = 31;
-	c->max_grant_frames = 4;
-	c->grant_opts = XEN_DOMCTL_GRANT_version(1);
-	c->arch.emulation_flags = XEN_X86_EMU_LAPIC | XEN_X86_EMU_IOAPIC;
-}
-
-static long vm_max_mem(struct proxy *p, uint32_t vm, uint64_t pages)
-{
-	memset(&pctl.u, 0, sizeof(pctl.u));
-	pctl.u.max_mem.max_memkb = pages * 4;
-	return proxy_domctl(p, XEN_DOMCTL_max_mem, vm);
-}
-
-/* A domain with a vCPU and so much memory. */
-static uint32_t vm_make(struct proxy *p, unsigned pages)
-{
-	uint32_t vm;
-
-	vm_config();
-	if (proxy_domctl(p, XEN_DOMCTL_createdomain, 0))
-		bail("createdomain by a proxy");
-	vm = pctl.domain;
-	memset(&pctl.u, 0, sizeof(pctl.u));
-	pctl.u.max_vcpus.max = 1;
-	if (proxy_domctl(p, XEN_DOMCTL_max_vcpus, vm))
-		bail("max_vcpus by a proxy");
-	memset(&pctl.u, 0, sizeof(pctl.u));
-	pctl.u.tsc_info.tsc_mode = 2;
-	if (proxy_domctl(p, XEN_DOMCTL_settscinfo, vm))
-		bail("settscinfo by a proxy");
-	if (vm_max_mem(p, vm, pages + VM_EXTRA))
-		bail("max_mem by a proxy");
-	if (proxy_populate(p, vm, 0, pages) != (long)pages)
-		bail("populate by a proxy");
-	return vm;
-}
-
-static void vm_end(struct proxy *p, uint32_t vm)
-{
-	if (proxy_plain_domctl(p, XEN_DOMCTL_destroydomain, vm))
-		bail("destroydomain by a proxy");
-}
-
-/* sethvmcontext with what is in the proxy's memory at P_SCRATCH + PAGE. */
-static long vm_load_context(struct proxy *p, uint32_t vm, uint32_t size)
-{
-	memset(&pctl.u, 0, sizeof(pctl.u));
-	pctl.u.hvmcontext.size = size;
-	set_xen_guest_handle_raw(pctl.u.hvmcontext.buffer,
-				 (void *)(uintptr_t)(P_SCRATCH + PAGE));
-	return proxy_domctl(p, XEN_DOMCTL_sethvmcontext, vm);
-}
+#include "tests/system/tools/hvgen.h"
 
 /* ---- what must stay as it is ---- */
 
@@ -126,230 +57,6 @@ static uint64_t state(uint32_t domid)
 
 /* ---- hypercalls of all kinds ---- */
 
-struct attack {
-	uint64_t seed;
-	const uint32_t *targets;
-	unsigned nr_targets;
-	struct call calls[P_CALLS_MAX];
-	uint8_t bufs[P_CALLS_MAX][P_BUFFER];
-	uint32_t domid[P_CALLS_MAX];
-};
-
-static uint64_t draw(struct attack *a)
-{
-	a->seed ^= a->seed << 13;
-	a->seed ^= a->seed >> 7;
-	a->seed ^= a->seed << 17;
-	return a->seed * 0x2545f4914f6cdd1d;
-}
-
-static uint64_t draw_below(struct attack *a, uint64_t n)
-{
-	return draw(a) % n;
-}
-
-/* A number that somebody may have forgotten, or one like any other. */
-static uint64_t draw_value(struct attack *a)
-{
-	static const uint64_t values[] = {
-		0,
-		1,
-		2,
-		3,
-		0x10,
-		0xff,
-		0x1000,
-		0x7ff0,
-		0xffff,
-		0x7fffffff,
-		0x80000000,
-		0xffffffff,
-		0x100000000,
-		0x7fffffffffffffff,
-		0x8000000000000000,
-		~0ull,
-		P_SCRATCH,
-		P_BUFFERS,
-	};
-	unsigned n = sizeof(values) / sizeof(*values);
-	uint64_t i = draw_below(a, 2 * n);
-
-	return i < n ? values[i] : draw(a) >> draw_below(a, 64);
-}
-
-/* Arguments, in one of four ways. */
-static void draw_buffer(struct attack *a, uint8_t *buf)
-{
-	unsigned way = (unsigned)draw_below(a, 4);
-
-	memset(buf, way == 1 ? 0xff : 0, P_BUFFER);
-	for (unsigned i = 0; way > 1 && i < P_BUFFER; i += way == 2 ? 4 : 8) {
-		uint64_t v = draw_value(a);
-
-		memcpy(buf + i, &v, way == 2 ? 4 : 8);
-	}
-}
-
-static void put16(uint8_t *at, uint32_t v)
-{
-	uint16_t domid = (uint16_t)v;
-
-	memcpy(at, &domid, sizeof(domid));
-}
-
-static void put_word(uint8_t *at, uint32_t v)
-{
-	memcpy(at, &v, sizeof(v));
-}
-
-/* Hypercalls whose structure names a domain: where. */
-static const struct {
-	uint8_t nr, cmd, domid;
-} named[] = {
-	{ __HYPERVISOR_memory_op, XENMEM_increase_reservation, 24 },
-	{ __HYPERVISOR_memory_op, XENMEM_decrease_reservation, 24 },
-	{ __HYPERVISOR_memory_op, XENMEM_populate_physmap, 24 },
-	{ __HYPERVISOR_memory_op, XENMEM_exchange, 24 },
-	{ __HYPERVISOR_memory_op, XENMEM_current_reservation, 0 },
-	{ __HYPERVISOR_memory_op, XENMEM_maximum_reservation, 0 },
-	{ __HYPERVISOR_memory_op, XENMEM_maximum_gpfn, 0 },
-	{ __HYPERVISOR_memory_op, XENMEM_add_to_physmap, 0 },
-	{ __HYPERVISOR_memory_op, XENMEM_add_to_physmap_batch, 0 },
-	{ __HYPERVISOR_memory_op, XENMEM_remove_from_physmap, 0 },
-	{ __HYPERVISOR_memory_op, XENMEM_set_memory_map, 0 },
-	{ __HYPERVISOR_memory_op, XENMEM_set_pod_target, 16 },
-	{ __HYPERVISOR_memory_op, XENMEM_get_pod_target, 16 },
-	{ __HYPERVISOR_memory_op, XENMEM_paging_op, 1 },
-	{ __HYPERVISOR_memory_op, XENMEM_access_op, 2 },
-	{ __HYPERVISOR_memory_op, XENMEM_sharing_op, 1 },
-	{ __HYPERVISOR_memory_op, XENMEM_claim_pages, 24 },
-	{ __HYPERVISOR_memory_op, XENMEM_get_vnumainfo, 0 },
-	{ __HYPERVISOR_memory_op, XENMEM_acquire_resource, 0 },
-	{ __HYPERVISOR_hvm_op, HVMOP_set_param, 0 },
-	{ __HYPERVISOR_hvm_op, HVMOP_get_param, 0 },
-	{ __HYPERVISOR_hvm_op, HVMOP_get_mem_type, 0 },
-	{ __HYPERVISOR_hvm_op, HVMOP_altp2m, 8 },
-	{ __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, 0 },
-	{ __HYPERVISOR_event_channel_op, EVTCHNOP_bind_interdomain, 0 },
-	{ __HYPERVISOR_event_channel_op, EVTCHNOP_status, 0 },
-	{ __HYPERVISOR_event_channel_op, EVTCHNOP_reset, 0 },
-	{ __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, 0 },
-	{ __HYPERVISOR_grant_table_op, GNTTABOP_get_version, 0 },
-	{ __HYPERVISOR_physdev_op, PHYSDEVOP_map_pirq, 0 },
-	{ __HYPERVISOR_physdev_op, PHYSDEVOP_unmap_pirq, 0 },
-};
-
-static void draw_named(struct attack *a, unsigned i, uint32_t domid)
-{
-	unsigned k = (unsigned)draw_below(a, sizeof(named) / sizeof(*named));
-	struct call *c = &a->calls[i];
-
-	c->nr = named[k].nr;
-	c->arg[0] = named[k].cmd;
-	c->arg[1] = P_BUFFERS + i * P_BUFFER;
-	c->arg[2] = 1;
-	put16(a->bufs[i] + named[k].domid, domid);
-	/* Twice, and the same. */
-	if (named[k].nr == __HYPERVISOR_memory_op && named[k].cmd == XENMEM_exchange)
-		put16(a->bufs[i] + 56, domid);
-}
-
-/*
- * Some dm_ops go on for as long as they are told to, restarting themselves: hours, if the
- * domain has a page at a high address.
- */
-static void draw_counts(struct attack *a, uint8_t *op, uint8_t *extents)
-{
-	uint32_t few = (uint32_t)draw_below(a, 4096), cmd;
-
-	memcpy(&cmd, op, sizeof(cmd));
-	if (cmd == XEN_DMOP_set_mem_type)
-		put_word(op + 12, few);
-	if (cmd == XEN_DMOP_relocate_memory)
-		put_word(op + 8, few);
-	for (unsigned i = 0; cmd == XEN_DMOP_modified_memory && i < 6; i++)
-		put_word(extents + 16 * i + 8, few);
-}
-
-/* The kinds that name a domain by a rule of their own, and those for the host alone. */
-static void draw_call(struct attack *a, unsigned i)
-{
-	static const uint16_t hosts[] = { __HYPERVISOR_sysctl, __HYPERVISOR_platform_op };
-	struct call *c = &a->calls[i];
-	uint8_t *buf = a->bufs[i];
-	uint32_t domid = a->targets[draw_below(a, a->nr_targets)];
-	uint64_t at = P_BUFFERS + i * P_BUFFER;
-
-	memset(c, 0, sizeof(*c));
-	draw_buffer(a, buf);
-	a->domid[i] = domid;
-	c->rc = P_PENDING;
-	switch (draw_below(a, 8)) {
-	case 0:
-	case 1:
-		c->nr = __HYPERVISOR_domctl;
-		c->arg[0] = at;
-		put_word(buf, (uint32_t)(draw_below(a, 8) ?
-						 draw_below(a, 96) :
-						 XEN_DOMCTL_xenolith_base + draw_below(a, 4)));
-		put_word(buf + 4, XEN_DOMCTL_INTERFACE_VERSION);
-		put16(buf + 8, domid);
-		return;
-	case 2:
-	case 3:
-		c->nr = __HYPERVISOR_dm_op;
-		c->arg[0] = domid;
-		c->arg[1] = 1 + draw_below(a, 2);
-		c->arg[2] = at;
-		memcpy(buf, (uint64_t[]){ at + 64, 96, at + 160, 96 }, 32);
-		put_word(buf + 64, (uint32_t)(draw_below(a, 2) ? draw_below(a, 24) :
-								 XEN_DMOP_xenolith_base +
-									 draw_below(a, 12)));
-		put_word(buf + 68, 0);
-		draw_counts(a, buf + 64, buf + 160);
-		return;
-	case 4:
-		c->nr = hosts[draw_below(a, 2)];
-		c->arg[0] = at;
-		put_word(buf, (uint32_t)draw_below(a, 72));
-		put_word(buf + 4, c->nr == __HYPERVISOR_sysctl ? XEN_SYSCTL_INTERFACE_VERSION :
-								 XENPF_INTERFACE_VERSION);
-		return;
-	case 5:
-		c->nr = __HYPERVISOR_mmuext_op;
-		c->arg[0] = at;
-		c->arg[1] = 1;
-		c->arg[3] = domid;
-		put_word(buf, (uint32_t)draw_below(a, 24));
-		return;
-	default:
-		draw_named(a, i, domid);
-	}
-}
-
-/*
- * Whether a call on somebody else's domain was refused. What succeeds without a look at
- * whose domain it is: the version of vm_event, as ever. Memory operations on a list say
- * how much of it they did: none.
- */
-static bool refused(const struct attack *a, unsigned i)
-{
-	const struct call *c = &a->calls[i];
-	const uint8_t *buf = a->bufs[i];
-	uint32_t cmd;
-
-	if (c->rc < 0)
-		return true;
-	memcpy(&cmd, buf, sizeof(cmd));
-	if (c->nr == __HYPERVISOR_domctl)
-		return cmd == XEN_DOMCTL_vm_event_op;
-	return c->rc == 0 && c->nr == __HYPERVISOR_memory_op &&
-	       (c->arg[0] == XENMEM_increase_reservation ||
-		c->arg[0] == XENMEM_decrease_reservation || c->arg[0] == XENMEM_exchange ||
-		c->arg[0] == XENMEM_populate_physmap ||
-		c->arg[0] == XENMEM_add_to_physmap_batch);
-}
-
 /* Draw and make `n` calls. */
 static void attack_batch(struct proxy *p, struct attack *a, unsigned n)
 {
@@ -357,41 +64,30 @@ static void attack_batch(struct proxy *p, struct attack *a, unsigned n)
 		draw_call(a, i);
 	poke(p->domid, P_BUFFERS, a->bufs, n * P_BUFFER);
 	proxy_calls(p, a->calls, n);
-}
-
-static struct attack attack;
-
-static void tell(const struct attack *a, unsigned i)
-{
-	const struct call *c = &a->calls[i];
-
-	printf("# domain %u: hypercall %llu (%#llx, %#llx, %#llx, %#llx): %lld;", a->domid[i],
-	       (unsigned long long)c->nr, (unsigned long long)c->arg[0],
-	       (unsigned long long)c->arg[1], (unsigned long long)c->arg[2],
-	       (unsigned long long)c->arg[3], (long long)c->rc);
-	for (unsigned j = 0; j < 80; j += 4) {
-		uint32_t v;
-
-		memcpy(&v, a->bufs[i] + j, sizeof(v));
-		printf(" %x", v);
-	}
-	printf("\n");
+	peek(p->domid, P_BUFFERS, a->bufs, n * P_BUFFER);
 }
 
 /* By `a` on everything that is not its own: nothing but refusals, and nothing changes. */
 static void attack_others(struct proxy *a, struct proxy *b, unsigned long n, uint64_t seed)
 {
 	uint32_t of_b = vm_make(b, 16);
-	const uint32_t targets[] = { 0,		b->domid,  of_b,       0x1234,	      DOMID_IO,
-				     DOMID_XEN, DOMID_COW, DOMID_IDLE, DOMID_INVALID, 0,
-				     b->domid,	of_b };
+	const uint32_t targets[] = { 0,	   b->domid, of_b,     0,    b->domid,
+				     of_b, 0,	     b->domid, of_b, SPECIAL_DOMIDS };
 	uint64_t was[3] = { state(0), state(b->domid), state(of_b) };
 	unsigned long done = 0, bad = 0;
-	long before = free_pages();
+	struct gnttab_map_grant_ref map = { .host_addr = P_HOLE * PAGE,
+					    .flags = GNTMAP_host_map };
+	long before;
 
 	attack.seed = seed * 2 + 1;
+	attack.base = P_BUFFERS;
+	attack.hole = P_HOLE;
+	attack.self = a->domid;
 	attack.targets = targets;
 	attack.nr_targets = sizeof(targets) / sizeof(*targets);
+	/* A page to note in what it maps, its own to have, is there from the first try on. */
+	proxy_struct(a, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, &map, sizeof(map));
+	before = free_pages();
 	while (done < n) {
 		attack_batch(a, &attack, P_CALLS_MAX);
 		for (unsigned i = 0; i < P_CALLS_MAX; i++)
@@ -408,75 +104,23 @@ static void attack_others(struct proxy *a, struct proxy *b, unsigned long n, uin
 	vm_end(b, of_b);
 }
 
-static uint64_t pages_charged(uint32_t builder)
-{
-	memset(&ctl->u, 0, sizeof(ctl->u));
-	if (domctl(XEN_DOMCTL_xenolith_get_owner, builder))
-		bail("get_owner");
-	return ctl->u.xenolith_owner.used[XENOLITH_QUOTA_pages];
-}
-
-/* Pages that these domains have or may have, whichever is more. */
-static uint64_t pages_of(const uint32_t *domid, unsigned n)
-{
-	const struct xen_domctl_getdomaininfo *info = &ctl->u.getdomaininfo;
-	uint64_t pages = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		memset(&ctl->u, 0, sizeof(ctl->u));
-		if (domctl(XEN_DOMCTL_getdomaininfo, domid[i]) == 0 && info->domain == domid[i])
-			pages += info->tot_pages > info->max_pages ? info->tot_pages :
-								     info->max_pages;
-	}
-	return pages;
-}
-
-/* A domain with something in it, or one that has just been created. */
-static uint32_t vm_any(struct proxy *p, bool bare)
-{
-	if (!bare)
-		return vm_make(p, 64);
-	vm_config();
-	if (proxy_domctl(p, XEN_DOMCTL_createdomain, 0))
-		bail("createdomain by a proxy");
-	return pctl.domain;
-}
-
-/* Let a domain start with a context of which some is not as it should be: whether it did. */
-static bool vm_start_anyhow(struct proxy *p, struct attack *a, uint32_t vm)
-{
-	struct context *c = scratch;
-	unsigned n = (unsigned)draw_below(a, 5);
-
-	context_init(c);
-	if (draw_below(a, 2))
-		proxy_context(c);
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t v = draw_value(a), at = draw_below(a, sizeof(*c) - 4);
-
-		memcpy((char *)c + at, &v, 4);
-	}
-	poke(p->domid, P_SCRATCH + PAGE, c, sizeof(*c));
-	if (vm_load_context(p, vm, sizeof(*c)))
-		return false;
-	return proxy_plain_domctl(p, XEN_DOMCTL_unpausedomain, vm) == 0;
-}
-
 /* By `a` on its own: it may do what it likes, the others and the quotas stay. */
 static void attack_own(struct proxy *a, struct proxy *b, unsigned long n, uint64_t seed)
 {
 	uint32_t of_b = vm_make(b, 16), own[2] = { vm_any(a, false), vm_any(a, true) };
 	uint64_t was[3] = { state(0), state(b->domid), state(of_b) };
 	unsigned long done = 0, ok = 0, made = 2, wrong = 0, ran = 0;
+	struct call made_by;
 
 	attack.seed = seed * 2 + 1;
+	attack.own = true;
 	attack.targets = own;
 	attack.nr_targets = 2;
 	while (done < n) {
 		ran += vm_start_anyhow(a, &attack, own[0]);
 		attack_batch(a, &attack, P_CALLS_MAX / 8);
 		for (unsigned i = 0; i < P_CALLS_MAX / 8; i++)
-			ok += attack.calls[i].rc >= 0;
+			ok += answer(&attack, i, &made_by) >= 0;
 		done += P_CALLS_MAX / 8;
 		wrong += pages_of(own, 2) != pages_charged(a->domid);
 		for (unsigned i = 0; i < 2; i++) {
@@ -497,6 +141,100 @@ static void attack_own(struct proxy *a, struct proxy *b, unsigned long n, uint64
 	IS(was[2] == state(of_b), 1, "attack: and its domain");
 	vm_end(a, own[0]);
 	vm_end(a, own[1]);
+	vm_end(b, of_b);
+}
+
+/* ---- on itself ---- */
+
+/* What hvgen.h leaves out: hypercalls of all kinds on whoever makes them. */
+static void draw_on_self(struct attack *a, unsigned i)
+{
+	static const uint8_t numbers[] = {
+		__HYPERVISOR_memory_op,	       __HYPERVISOR_set_timer_op,
+		__HYPERVISOR_xen_version,      __HYPERVISOR_grant_table_op,
+		__HYPERVISOR_vm_assist,	       __HYPERVISOR_vcpu_op,
+		__HYPERVISOR_mmuext_op,	       __HYPERVISOR_sched_op,
+		__HYPERVISOR_event_channel_op, __HYPERVISOR_hvm_op,
+	};
+	struct call *c = &a->calls[i];
+
+	memset(c, 0, sizeof(*c));
+	memset(&a->about[i], 0, sizeof(a->about[i]));
+	draw_buffer(a, a->bufs[i]);
+	c->rc = P_PENDING;
+	if (draw_below(a, 3) == 0) {
+		draw_named(a, i, draw_below(a, 2) ? a->self : DOMID_SELF);
+		return;
+	}
+	c->nr = numbers[draw_below(a, sizeof(numbers))];
+	c->arg[0] = draw_below(a, 8) ? draw_below(a, 32) : draw_value(a);
+	c->arg[1] = c->nr == __HYPERVISOR_vcpu_op ? draw_below(a, 2) : a->base + i * P_BUFFER;
+	c->arg[2] = c->nr == __HYPERVISOR_vcpu_op ? a->base + i * P_BUFFER : draw_below(a, 8);
+	c->arg[3] = DOMID_SELF;
+	if (draw_below(a, 2))
+		put16(a->bufs[i], DOMID_SELF);
+}
+
+/* Make `n` of them: whether the proxy is still there, with its memory, to make more. */
+static bool batch_on_self(struct proxy *p, struct attack *a, unsigned n)
+{
+	struct xen_dm_op_xenolith_lifecycle l = { 0 };
+	uint64_t count = n;
+
+	for (unsigned i = 0; i < n; i++)
+		draw_on_self(a, i);
+	if (copy(p->domid, P_BUFFERS, XENOLITH_COPY_to_guest, a->bufs, n * P_BUFFER, NULL) ||
+	    copy(p->domid, P_CALLS, XENOLITH_COPY_to_guest, a->calls, n * sizeof(*a->calls),
+		 NULL) ||
+	    copy(p->domid, P_COUNT, XENOLITH_COPY_to_guest, &count, sizeof(count), NULL))
+		return false;
+	if (domctl(XEN_DOMCTL_resumedomain, p->domid))
+		bail("resumedomain");
+	for (unsigned i = 0; i < 2 && !(l.flags & XENOLITH_LIFECYCLE_shutdown); i++) {
+		take_event(p->stopped, 100);
+		if (lifecycle(p->domid, &l))
+			bail("lifecycle of a proxy");
+	}
+	if (copy(p->domid, P_CALLS, XENOLITH_COPY_from_guest, a->calls, n * sizeof(*a->calls),
+		 NULL))
+		return false;
+	return l.flags & XENOLITH_LIFECYCLE_shutdown && l.reason == SHUTDOWN_suspend &&
+	       a->calls[n - 1].rc != P_PENDING;
+}
+
+/* By builders that do not survive it: others do, and what they had comes back. */
+static void attack_self(struct proxy *b, unsigned long n, uint64_t seed,
+			void (*make)(struct proxy *))
+{
+	uint32_t of_b = vm_make(b, 16);
+	uint64_t was[3] = { state(0), state(b->domid), state(of_b) };
+	unsigned long done = 0, proxies = 0;
+	long before = free_pages();
+	struct proxy p;
+
+	attack.seed = seed * 2 + 1;
+	attack.base = P_BUFFERS;
+	while (done < n) {
+		make(&p);
+		vm_make(&p, 16);
+		attack.self = p.domid;
+		proxies++;
+		for (unsigned i = 0; i < 50; i++) {
+			bool alive = batch_on_self(&p, &attack, 16);
+
+			done += 16;
+			if (!alive)
+				break;
+		}
+		proxy_end(&p);
+	}
+	printf("# %lu hypercalls of %lu domains on themselves\n", done, proxies);
+	IS(was[0] == state(0), 1, "attack: dom0 is as it was");
+	IS(was[1] == state(b->domid), 1, "attack: the other builder, too");
+	IS(was[2] == state(of_b), 1, "attack: and its domain");
+	for (unsigned i = 0; i < 50 && free_pages() != before; i++)
+		usleep(100000);
+	IS(free_pages(), before, "attack: no memory is gone");
 	vm_end(b, of_b);
 }
 

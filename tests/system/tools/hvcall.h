@@ -228,6 +228,18 @@ static void context_init(struct context *ctx)
 	ctx->ed.typecode = HVM_SAVE_CODE(END);
 }
 
+/* vCPU 0 in 64-bit mode. */
+static void context_long(struct context *ctx, uint64_t cr3, uint64_t rip)
+{
+	context_init(ctx);
+	ctx->c.cr0 |= 0x80000000;
+	ctx->c.cr3 = cr3;
+	ctx->c.cr4 = 0x20;
+	ctx->c.msr_efer = 0x500;
+	ctx->c.cs_arbytes = 0xa9b;
+	ctx->c.rip = rip;
+}
+
 /* Let it start with what is in `scratch`. */
 static void run_context(uint32_t domid)
 {

@@ -553,6 +553,7 @@ int main(int argc, char **argv)
 	attack_own(&a, &b, attacks, seed);
 	IS(all_returned(a.domid), 1, "attack: on its own, everything is returned");
 	proxy_end(&a);
+	attack_self(&b, attacks / 10, seed, make_builder);
 	proxy_end(&b);
 	printf("1..%u\n", nr_tests);
 	return nr_failed != 0;

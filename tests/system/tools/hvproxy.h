@@ -23,7 +23,7 @@
 #define P_CALLS 0x10000 /* struct call */
 #define P_CALLS_MAX 1024
 #define P_BUFFERS 0x200000 /* one of P_BUFFER bytes for each call */
-#define P_BUFFER 256
+#define P_BUFFER 320
 #define P_SCRATCH 0x280000 /* for whoever makes a single call */
 #define P_PAGES 1024
 #define P_PENDING 0x5a5a5a5a
@@ -122,13 +122,7 @@ static void proxy_load(uint32_t domid)
 /* vCPU 0 in 64-bit mode, as proxy_load() left it. */
 static void proxy_context(struct context *ctx)
 {
-	context_init(ctx);
-	ctx->c.cr0 |= 0x80000000;
-	ctx->c.cr3 = P_TABLES;
-	ctx->c.cr4 = 0x20;
-	ctx->c.msr_efer = 0x500;
-	ctx->c.cs_arbytes = 0xa9b;
-	ctx->c.rip = P_BASE;
+	context_long(ctx, P_TABLES, P_BASE);
 }
 
 /* Until it has done what there was to do: whether it has. */
@@ -217,99 +211,21 @@ static long proxy_call(struct proxy *p, uint64_t nr, uint64_t a, uint64_t b, uin
 	return (long)call.rc;
 }
 
-/* The same with a structure, which is copied there and back. */
-static long proxy_struct(struct proxy *p, uint64_t nr, uint64_t cmd, void *data, size_t len)
+/* Arguments of such a call, `at` bytes into the memory for them: where that is, to and fro. */
+static uint64_t proxy_at(const struct proxy *p, uint64_t at)
 {
-	long rc;
-
-	poke(p->domid, P_SCRATCH, data, len);
-	rc = proxy_call(p, nr, cmd, P_SCRATCH, 1);
-	peek(p->domid, P_SCRATCH, data, len);
-	return rc;
+	(void)p;
+	return P_SCRATCH + at;
 }
 
-static struct xen_domctl pctl;
-
-/* The domctl in `pctl`, whose arguments it leaves as the hypervisor did. */
-static long proxy_domctl(struct proxy *p, uint32_t cmd, uint32_t domid)
+static void proxy_put(struct proxy *p, uint64_t at, const void *data, size_t len)
 {
-	long rc;
-
-	pctl.cmd = cmd;
-	pctl.domain = (domid_t)domid;
-	pctl.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-	poke(p->domid, P_SCRATCH, &pctl, sizeof(pctl));
-	rc = proxy_call(p, __HYPERVISOR_domctl, P_SCRATCH, 0, 0);
-	peek(p->domid, P_SCRATCH, &pctl, sizeof(pctl));
-	return rc;
+	poke(p->domid, P_SCRATCH + at, data, len);
 }
 
-/* Without arguments. */
-static long proxy_plain_domctl(struct proxy *p, uint32_t cmd, uint32_t domid)
+static void proxy_get(struct proxy *p, uint64_t at, void *data, size_t len)
 {
-	memset(&pctl.u, 0, sizeof(pctl.u));
-	return proxy_domctl(p, cmd, domid);
-}
-
-/* With `len` bytes at `data` in the proxy's memory as its data buffer, if there are any. */
-static long proxy_dm_op(struct proxy *p, uint32_t domid, struct xen_dm_op *op, uint64_t data,
-			uint64_t len)
-{
-	uint64_t bufs[4] = { P_SCRATCH + PAGE, sizeof(*op), data, len };
-	long rc;
-
-	poke(p->domid, P_SCRATCH, bufs, sizeof(bufs));
-	poke(p->domid, P_SCRATCH + PAGE, op, sizeof(*op));
-	rc = proxy_call(p, __HYPERVISOR_dm_op, domid, len ? 2 : 1, P_SCRATCH);
-	peek(p->domid, P_SCRATCH + PAGE, op, sizeof(*op));
-	return rc;
-}
-
-/* populate_physmap of pages from `gfn` on: how many, or -errno. */
-static long proxy_populate(struct proxy *p, uint32_t domid, uint64_t gfn, unsigned n)
-{
-	static xen_pfn_t frames[4096];
-	struct xen_memory_reservation r = { .nr_extents = n, .domid = (domid_t)domid };
-
-	for (unsigned i = 0; i < n; i++)
-		frames[i] = gfn + i;
-	poke(p->domid, P_SCRATCH + PAGE, frames, n * sizeof(*frames));
-	set_xen_guest_handle_raw(r.extent_start, (void *)(uintptr_t)(P_SCRATCH + PAGE));
-	return proxy_struct(p, __HYPERVISOR_memory_op, XENMEM_populate_physmap, &r, sizeof(r));
-}
-
-/* Map `gfn` of `domid` at `at` in `into`, which is DOMID_SELF or one of its own. */
-static long proxy_map(struct proxy *p, uint32_t into, uint32_t domid, uint64_t gfn, uint64_t at)
-{
-	struct xen_add_to_physmap_batch b = {
-		.domid = (domid_t)into,
-		.space = XENMAPSPACE_gmfn_foreign,
-		.size = 1,
-		.u.foreign_domid = (domid_t)domid,
-	};
-	struct {
-		uint64_t from, to;
-		int32_t err;
-	} list = { gfn, at, 0 };
-	long rc;
-
-	poke(p->domid, P_SCRATCH + PAGE, &list, sizeof(list));
-	set_xen_guest_handle_raw(b.idxs, (void *)(uintptr_t)(P_SCRATCH + PAGE));
-	set_xen_guest_handle_raw(b.gpfns, (void *)(uintptr_t)(P_SCRATCH + PAGE + 8));
-	set_xen_guest_handle_raw(b.errs, (void *)(uintptr_t)(P_SCRATCH + PAGE + 16));
-	rc = proxy_struct(p, __HYPERVISOR_memory_op, XENMEM_add_to_physmap_batch, &b,
-			  sizeof(b));
-	peek(p->domid, P_SCRATCH + PAGE, &list, sizeof(list));
-	return rc ? rc : list.err;
-}
-
-/* Take what is at `at` away again. */
-static long proxy_unmap(struct proxy *p, uint64_t at)
-{
-	struct xen_remove_from_physmap r = { .domid = DOMID_SELF, .gpfn = at };
-
-	return proxy_struct(p, __HYPERVISOR_memory_op, XENMEM_remove_from_physmap, &r,
-			    sizeof(r));
+	peek(p->domid, P_SCRATCH + at, data, len);
 }
 
 #endif
