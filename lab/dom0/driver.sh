@@ -39,7 +39,7 @@ sed -e "s|\"driver0\"|\"${name}0\"|" -e "s|/lab/driver/files|$files|" \
 	/lab/driver/config.json > "$config"
 rm -f "$console" "$log"
 setsid xenolith --id "$name" --config-file "$config" --no-api --serial "file:$console" \
-	--builder domains=16,memory-mib=1536 --log-path "$log" < /dev/null > /dev/null 2>&1 &
+	--builder "$(cat /lab/driver/builder)" --log-path "$log" < /dev/null > /dev/null 2>&1 &
 monitor=$!
 echo "$monitor" > "/run/$name.pid"
 if [ "${LAB_JOB_MIB-}" ]; then

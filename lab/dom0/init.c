@@ -312,10 +312,11 @@ static void serve(const char *address)
 	};
 
 	interface_up("eth0", address, "255.255.255.0");
-	if (!access("/lab/driver", X_OK) && finish(spawn(driver, NULL, NULL)))
-		die("driver domain");
+	/* First, so that a driver domain that does not get ready can be looked at. */
 	if (finish(spawn(sshd, NULL, NULL)))
 		die("dropbear");
+	if (!access("/lab/driver", X_OK) && finish(spawn(driver, NULL, NULL)))
+		die("driver domain");
 	if (!access("/lab/start", X_OK) && spawn(start, NULL, NULL) < 0)
 		die("/lab/start");
 	say("ready");

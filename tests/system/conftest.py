@@ -9,6 +9,8 @@ import pytest
 
 from lab import DEBIAN, ROOT, Lab, Monitor, entry
 
+BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
+
 
 def tool(directory, name, *sources):
     """A program of tools/, built with the patched Xen's headers, and sources of ours."""
@@ -39,17 +41,35 @@ def hostile(directory):
     return directory / "hostile.cpio"
 
 
+def arguments(option, files):
+    return [arg for src, dest in files.items() for arg in (option, f"{src}:{dest}")]
+
+
 @pytest.fixture(scope="session")
-def files(tmp_path_factory):
-    """What every dom0 gets, as `--put` arguments of the lab."""
-    variant = os.environ.get("VARIANT", "release")
-    tools = tmp_path_factory.mktemp("tools")
-    put = {
-        ROOT / "build" / variant / "xenolith": "/bin/xenolith",
-        ROOT / "build" / variant / "xenolithctl": "/bin/xenolithctl",
+def tools(tmp_path_factory):
+    return tmp_path_factory.mktemp("tools")
+
+
+@pytest.fixture(scope="session")
+def dom0_files(tools):
+    """What dom0 gets beside a monitor: what asks the hypervisor, and what tries it."""
+    return arguments("--put-dom0", {
         tool(tools, "domains"): "/bin/domains",
         tool(tools, "hvabi"): "/bin/hvabi",
         tool(tools, "hvowner"): "/bin/hvowner",
+        BUILD / "xenolith": "/bin/xenolith",
+        entry("lab/guest/build.sh") / "vmlinux": "/guest/vmlinux",
+        entry("lab/guest/initramfs.sh") / "initramfs.cpio": "/guest/initramfs.cpio",
+    })
+
+
+@pytest.fixture(scope="session")
+def files(tools, dom0_files):
+    """What goes into every lab."""
+    return dom0_files + arguments("--put", {
+        BUILD / "xenolith": "/bin/xenolith",
+        BUILD / "xenolithctl": "/bin/xenolithctl",
+        tools / "domains": "/bin/domains",
         tool(tools, "hvops", *ROOT.glob("vmm/hv/*.c"), *ROOT.glob("vmm/lib/*.c")):
             "/bin/hvops",
         entry("lab/guest/build.sh") / "vmlinux": "/guest/vmlinux",
@@ -60,8 +80,7 @@ def files(tmp_path_factory):
         hostile(tools): "/guest/hostile.cpio",
         static(tools, "udp", ROOT / "tests/system/tools/udp.c"): "/bin/udp",
         static(tools, "replay", ROOT / "tests/system/tools/replay.c"): "/bin/replay",
-    }
-    return [arg for src, dest in put.items() for arg in ("--put", f"{src}:{dest}")]
+    })
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab as the tests see it: a dom0, monitors in it, and their API on the host."""
+"""The lab as the tests see it: a driver domain, monitors in it, and their API on the host."""
 
 import http.client
 import json
@@ -28,24 +28,70 @@ def entry(*command):
     return pathlib.Path(done.stdout.decode().strip())
 
 
-class Lab:
-    """One Xen with a dom0, for as long as the `with` block lasts."""
+class Domain:
+    """Where commands run: the lab's driver domain, or its dom0."""
+
+    def __init__(self, lab, *where):
+        self.lab = lab
+        self.where = where
+
+    def run(self, line, timeout=60, check=True):
+        """A line for the domain's shell: its output, or the whole result with check=False."""
+        done = self.lab("run", *self.where, "--timeout", str(timeout), line,
+                        timeout=timeout + 30, check=check)
+        return done.stdout if check else done
+
+    def popen(self, line, timeout=LIFETIME, **kwargs):
+        return subprocess.Popen([LAB, "run", *self.where, "--timeout", str(timeout), line],
+                                env=self.lab.env, **kwargs)
+
+    def put_text(self, path, text):
+        local = pathlib.Path(self.lab.scratch.name, "put")
+        local.write_text(text)
+        self.lab("put", *self.where, str(local), path)
+
+    def domains(self):
+        """What the hypervisor says: ({domid: flags} of micro-VMs, free pages)."""
+        return self.lab.domains()
+
+    def debian(self, line, **kwargs):
+        """The same in the image with Debian's programs (fixture `io`)."""
+        return self.run(f"chroot {DEBIAN} {line}", **kwargs)
+
+    def forward(self, path):
+        local = pathlib.Path(self.lab.scratch.name, f"s{time.monotonic_ns()}")
+        self.lab("forward", *self.where, f"{local}:{path}")
+        return local
+
+
+class Lab(Domain):
+    """One Xen, for as long as the `with` block lasts: with a driver domain, where commands
+    run, or with a dom0 alone if LAB_DOMAIN says so or `up` does. `dom0` is dom0 in any case."""
 
     def __init__(self, name, *up):
-        self.env = {"LAB_DOM0_MEM": "2048", **os.environ, "LAB_NAME": f"{name}-{os.getpid()}"}
+        super().__init__(self)
+        self.env = {**os.environ, "LAB_NAME": f"{name}-{os.getpid()}"}
         self.up = up
+        self.dom0 = Domain(self, "--domain", "dom0")
         self.scratch = tempfile.TemporaryDirectory(prefix="xenolith-system.")
+        self.not_ours = {0}
 
     def __enter__(self):
-        self.lab("up", "--owner-pid", str(os.getpid()), "--lifetime", str(LIFETIME), *self.up,
-                 timeout=240)
+        alone = (os.environ.get("LAB_DOMAIN") == "dom0" or "--unpatched" in self.up
+                 or "--no-driver" in self.up)
+        if alone:
+            self.env.setdefault("LAB_DOM0_MEM", "2048")
+        self("up", "--owner-pid", str(os.getpid()), "--lifetime", str(LIFETIME), *self.up,
+             timeout=300)
+        if not alone:
+            self.not_ours |= set(self.domains()[0])
         return self
 
     def __exit__(self, *_):
-        self.lab("down", timeout=60)
+        self("down", timeout=60)
         self.scratch.cleanup()
 
-    def lab(self, *args, timeout=60, check=True):
+    def __call__(self, *args, timeout=60, check=True):
         done = subprocess.run([LAB, *args], env=self.env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=timeout, text=True, errors="replace")
@@ -53,69 +99,37 @@ class Lab:
             raise AssertionError(f"lab {' '.join(args)}: {done.returncode}\n{done.stdout}")
         return done
 
-    def run(self, line, timeout=60, check=True, domain=None):
-        """A line for the shell, in dom0 or another domain than where things run by default: its
-        output, or the whole result with check=False."""
-        where = ["--domain", domain] if domain else []
-        done = self.lab("run", *where, "--timeout", str(timeout), line, timeout=timeout + 30,
-                        check=check)
-        return done.stdout if check else done
-
-    def popen(self, line, timeout=LIFETIME, **kwargs):
-        return subprocess.Popen([LAB, "run", "--timeout", str(timeout), line], env=self.env,
-                                **kwargs)
-
-    def put_text(self, path, text):
-        local = pathlib.Path(self.scratch.name, "put")
-        local.write_text(text)
-        self.lab("put", str(local), path)
-
     def domains(self):
-        """What the hypervisor says: ({domid: flags} without dom0, free pages)."""
-        lines = [line.split() for line in self.run("domains").splitlines()]
-        guests = {int(f[0]): int(f[1], 16) for f in lines if f[0] != "free" and f[0] != "0"}
+        lines = [line.split() for line in self.dom0.run("domains").splitlines()]
+        guests = {int(f[0]): int(f[1], 16) for f in lines if f[0] != "free"}
         free = next(int(f[1]) for f in lines if f[0] == "free")
-        return guests, free
-
-    def debian(self, line, **kwargs):
-        """The same in the image with Debian's programs (fixture `io`)."""
-        return self.run(f"chroot {DEBIAN} {line}", **kwargs)
-
-    def forward(self, dom0_path):
-        local = pathlib.Path(self.scratch.name, f"s{time.monotonic_ns()}")
-        self.lab("forward", f"{local}:{dom0_path}")
-        return local
+        return {k: v for k, v in guests.items() if k not in self.not_ours}, free
 
 
-class DriverDomain:
-    """One that dom0 starts beside the lab's own (`lab up --driver`), with the same files or
-    those of an archive in dom0; `run` is Lab.run there. It is gone after the `with` block."""
+class DriverDomain(Domain):
+    """One that dom0 starts beside the lab's own, with the same files or those of an archive in
+    dom0. It is gone after the `with` block."""
 
     NAME, ADDRESS = "second", "10.0.2.17"
 
     def __init__(self, lab, archive="/lab/driver/files", mib=1024):
-        self.lab = lab
+        super().__init__(lab, "--domain", self.NAME)
         self.start = f"lab-driver {self.NAME} {self.ADDRESS} {archive} {mib}"
 
     def __enter__(self):
-        self.dom0(self.start, timeout=120)
+        self.lab.dom0.run(self.start, timeout=120)
         return self
 
     def __exit__(self, *_):
         self.kill()
 
-    def dom0(self, line, **kwargs):
-        return self.lab.run(line, domain="dom0", **kwargs)
-
-    def run(self, line, **kwargs):
-        return self.lab.run(line, domain=self.NAME, **kwargs)
-
     def kill(self):
         """Its keeper in dom0, and with it everything; waits until it is so."""
-        self.dom0(f"read pid < /run/{self.NAME}.pid; kill -KILL $pid; "
-                  f"while kill -0 $pid || [ -e /sys/class/net/{self.NAME}0 ]; do sleep 0.1; done "
-                  f"2> /dev/null", check=False)
-        self.lab.lab("disconnect", "--domain", self.NAME)
+        self.lab.dom0.run(
+            f"read pid < /run/{self.NAME}.pid; kill -KILL $pid; "
+            f"while kill -0 $pid || [ -e /sys/class/net/{self.NAME}0 ]; do sleep 0.1; done "
+            f"2> /dev/null", check=False)
+        self.lab("disconnect", "--domain", self.NAME)
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -9,7 +9,7 @@ NODATA = "error 61\n"
 
 
 def quotas(lab, domid):
-    return lab.run(f"hvowner quotas {domid}")
+    return lab.dom0.run(f"hvowner quotas {domid}")
 
 
 def only_domain(lab):
@@ -20,7 +20,7 @@ def only_domain(lab):
 @pytest.mark.parametrize("vcpus", [1, 2])
 def test_a_vm_gets_the_right_it_is_started_with(lab, nothing_left, vcpus):
     """Also when it is made anew because of another number of vCPUs."""
-    with Monitor(lab, "--builder", "domains=3,memory-mib=100,vcpus=5,paging-pages=800") as vm:
+    with Monitor(lab.dom0, "--builder", "domains=3,memory-mib=100,vcpus=5,paging-pages=800") as vm:
         vm.start("xenolith.act=idle", vcpus=vcpus)
         vm.wait_up()
         assert quotas(lab, only_domain(lab)).split() == [

@@ -21,7 +21,7 @@ def readme_example():
 def test_the_readmes_curl_example_launches_pauses_resumes_and_ends(monitor):
     script = readme_example()
     assert script.count("curl") >= 8
-    monitor.lab.lab("put", str(entry("lab/guest/rootfs.sh") / "rootfs.ext4"), "/guest/rootfs.ext4")
+    monitor.lab("put", str(entry("lab/guest/rootfs.sh") / "rootfs.ext4"), "/guest/rootfs.ext4")
     monitor.lab.run("modprobe tun")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], timeout=120, text=True,
                           env={"PATH": "/usr/bin:/bin", "API": str(monitor.socket)},

@@ -41,7 +41,7 @@ def test_power_button(unpatched):
 
 def test_disks_work_with_its_interrupts(unpatched):
     """GSIs above 15, raised with the two operations that it has."""
-    unpatched.lab("put", str(entry("lab/guest/rootfs.sh") / "rootfs.ext4"), "/guest/root")
+    unpatched("put", str(entry("lab/guest/rootfs.sh") / "rootfs.ext4"), "/guest/root")
     unpatched.put_text("/guest/script", "head -c 3000000 /dev/urandom > /a && cp /a /b && sync "
                        "&& cmp /a /b && echo copied\nexit\n")
     unpatched.run("truncate -s 4096 /guest/script")
