@@ -6,7 +6,6 @@
 #include "vmm/lib/log.h"
 
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 struct console_options {
@@ -15,18 +14,6 @@ struct console_options {
 
 /* How long a monitor takes to be gone after it closed its console. */
 #define GONE_MS 30000
-
-static int take_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
 
 static bool still_alive(const struct ctl *ctl, const char *name)
 {
@@ -79,7 +66,7 @@ static int run_console(const struct ctl *ctl, const void *options, unsigned n,
 	s.console_fd = session_connect(i.console, &e);
 	if (s.console_fd < 0)
 		return out_error(&ctl->out, CTL_FAILED, "%s: %s", i.name, e.text);
-	s.signal_fd = take_signals();
+	s.signal_fd = session_signals();
 	s.terminal = s.in_fd >= 0 && isatty(s.in_fd);
 	if (s.terminal) {
 		/* What is typed once this can be read is the guest's, Ctrl-C as well. */

@@ -41,19 +41,6 @@ struct run {
 
 /* ---- preparation --------------------------------------------------------------- */
 
-static int take_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
 static int make_token(char token[GUEST_TOKEN_MAX])
 {
 	static const char digits[] = "0123456789abcdef";
@@ -307,7 +294,7 @@ static int run_run(const struct ctl *ctl, const void *options, unsigned n,
 	r.session.console_fd = -1;
 	r.session.in_fd = o->no_input ? -1 : STDIN_FILENO;
 	r.session.out_fd = STDOUT_FILENO;
-	r.session.signal_fd = take_signals();
+	r.session.signal_fd = session_signals();
 	r.session.terminal = r.session.in_fd >= 0 && isatty(STDIN_FILENO);
 	if (r.session.terminal && tcgetattr(STDIN_FILENO, &r.tty.before) == 0)
 		r.tty = (struct tty){ .fd = STDIN_FILENO, .raw = true, .before = r.tty.before };

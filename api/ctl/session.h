@@ -36,6 +36,12 @@ struct session {
 /* Carry bytes until one of the ends; what the guest has printed by then is written out. */
 enum session_end session_run(struct session *s);
 
+/*
+ * Block the signals that end a program from outside, for a session to tell: a signalfd for
+ * them, or -1.
+ */
+MUST_CHECK int session_signals(void);
+
 /* Connect to a console's socket: the descriptor, or -errno with a reason. */
 MUST_CHECK int session_connect(const char *path, struct err *e);
 
