@@ -40,25 +40,29 @@ class Guests:
     """xl in dom0."""
 
     def __init__(self, lab):
-        self.lab = lab
-        lab.lab("put", str(entry("lab/guest/stock.sh") / "vmlinuz"), "/guest/vmlinuz")
-        lab.lab("put", str(entry("lab/xl/build.sh") / "xl.tar"), "/run/xl.tar")
-        lab.run("mkdir /xl && tar -x -C /xl -f /run/xl.tar && rm /run/xl.tar && /xl/start")
+        self.dom0 = lab.dom0
+        stock = entry("lab/guest/stock.sh")
+        for source, dest in ((stock / "vmlinuz", "/guest/vmlinuz"),
+                             (stock / "vmlinux", "/guest/stock"),
+                             (stock / "initramfs.cpio", "/guest/stock.cpio"),
+                             (entry("lab/xl/build.sh") / "xl.tar", "/run/xl.tar")):
+            lab("put", "--dom0", str(source), dest)
+        self.dom0.run("mkdir /xl && tar -x -C /xl -f /run/xl.tar && rm /run/xl.tar && /xl/start")
 
     def xl(self, line, **kwargs):
-        return self.lab.run(f"chroot /xl xl {line}", **kwargs)
+        return self.dom0.run(f"chroot /xl xl {line}", **kwargs)
 
     def create(self, kind):
         hvm = kind == "hvm"
         text = CONFIG.format(kind=kind, console="ttyS0" if hvm else "hvc0",
                              kernel="/guest/vmlinuz" if hvm else "/guest/stock")
-        self.lab.put_text(f"/run/{kind}.cfg", text + (HVM if hvm else ""))
+        self.dom0.put_text(f"/run/{kind}.cfg", text + (HVM if hvm else ""))
         self.xl(f"create /run/{kind}.cfg")
 
     def wait(self, condition, seconds=90):
-        done = self.lab.run(f"for i in $(seq {seconds * 2}); do {condition} && exit 0; "
+        done = self.dom0.run(f"for i in $(seq {seconds * 2}); do {condition} && exit 0; "
                             f"sleep 0.5; done; exit 1", timeout=seconds + 30, check=False)
-        assert done.returncode == 0, (condition, self.lab.run(
+        assert done.returncode == 0, (condition, self.dom0.run(
             "chroot /xl xl list; tail -n 20 /run/log/* /xl/var/log/xen/*", check=False).stdout)
 
     def wait_up(self, kind):
@@ -85,7 +89,7 @@ def test_guests_of_xl_come_and_go_beside_ours(lab, guests, nothing_left):
             guests.wait_up(kind)
         assert guests.names() == {"pv", "pvh", "hvm"}
         assert len(lab.domains()[0]) == len(alone) + 3
-        lab.run(QEMU)
+        lab.dom0.run(QEMU)
         assert ours.run("echo $((6 * 7))") == "42\n"
 
         guests.xl("destroy pv")
