@@ -250,7 +250,7 @@ $(filter $B/boot/%,$(CORE_OBJ)): | $(patsubst %.asl,$G/%_aml.h,$(wildcard boot/*
 # tests/check builds and runs the suites it is given, and adds up their results.
 export VARIANT
 check: deps ## all tests: unit, API, the same with sanitizers, fuzzers, system, lint
-	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tests/check unit fake asan system lint fuzz
+	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tests/check unit fake asan system lint fuzz hypervisor
 check-unit: deps-check ## unit tests
 	+@tests/check unit
 check-fake: deps-check ## tests of the API, on the fake hypervisor
@@ -258,7 +258,7 @@ check-fake: deps-check ## tests of the API, on the fake hypervisor
 check-asan: deps-check ## both of them, built with the sanitizers
 	+@tests/check asan
 check-system: deps-lab ## tests of the monitor on Xen, in the lab
-	+@tests/check system
+	+@tests/check system hypervisor
 soak: deps-lab ## networks and disks at work for SOAK_SECONDS, all of fio's runs, all of the hostile guest
 	+@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) HOSTILE_SCALE=$(or $(HOSTILE_SCALE),100) \
 		tests/check soak

@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "lab" / "lab"
 LIFETIME = 3600  # seconds of a lab, and at most of what runs in it
 
+ALONE = os.environ.get("LAB_DOMAIN") == "dom0"  # no driver domain
 DEBIAN = "/debian"  # where dom0 has mounted the image of lab/guest/debian.sh
 
 BOOT_ARGS = "console=ttyS0 quiet reboot=k panic=1 xenolith.mark"
@@ -77,8 +78,7 @@ class Lab(Domain):
         self.not_ours = {0}
 
     def __enter__(self):
-        alone = (os.environ.get("LAB_DOMAIN") == "dom0" or "--unpatched" in self.up
-                 or "--no-driver" in self.up)
+        alone = ALONE or "--unpatched" in self.up or "--no-driver" in self.up
         if alone:
             self.env.setdefault("LAB_DOM0_MEM", "2048")
         self("up", "--owner-pid", str(os.getpid()), "--lifetime", str(LIFETIME), *self.up,

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from lab import Lab
+from lab import ALONE, Lab
 
 START = "xenolith --api-sock /run/bad.sock < /dev/null"
 
@@ -41,7 +41,8 @@ def test_more_memory_than_the_host_has(monitor):
     status, answer = monitor.request("PUT", "/actions", {"action_type": "InstanceStart"})
     assert status == 400
     assert "1048576 MiB" in answer["fault_message"]
-    assert "not enough free memory" in answer["fault_message"]
+    why = "not enough free memory" if ALONE else "quota of this driver domain has no room"
+    assert why in answer["fault_message"]
     assert monitor.ok("GET", "/")["state"] == "Not started"
     # Nothing was taken away from the host, and a machine that fits starts.
     assert abs(monitor.lab.domains()[1] - free) < 512

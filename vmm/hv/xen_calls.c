@@ -48,7 +48,8 @@ int xen_calls_do(struct xen_calls *c, uint32_t cmd, const char *name, struct err
 	if (rc >= 0)
 		return 0;
 	rc = -errno;
-	return err_set(e, rc, "domain %u: %s: %s", domid, name, strerror(-rc));
+	return err_set(e, rc, "domain %u: %s: %s", domid, name,
+		       rc == -ENOSPC ? "beyond a quota of this driver domain" : strerror(-rc));
 }
 
 struct xen_memory_reservation *xen_calls_reservation(struct xen_calls *c, uint32_t domid)

@@ -86,6 +86,10 @@ int xen_ram_populate(struct xen_calls *c, uint32_t domid, uint64_t ram, struct e
 	gmem_init(&layout, ram, NULL, NULL);
 	xen_calls_domctl(c, domid)->u.max_mem.max_memkb = ram / KIB + EXTRA_KIB;
 	rc = xen_calls_do(c, XEN_DOMCTL_max_mem, "max_mem", e);
+	if (rc == -ENOSPC)
+		return err_set(e, rc,
+			       "the quota of this driver domain has no room for %llu MiB",
+			       (unsigned long long)(ram / MIB));
 	if (rc == 0)
 		rc = claim(c, domid, ram / PAGE_BYTES, ram, e);
 	if (rc < 0)
