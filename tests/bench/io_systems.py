@@ -247,8 +247,7 @@ class Machine:
         command = [ROOT / "lab/lab", "batch", "--timeout", str(self.args.timeout),
                    "--out", out, *([] if self.args.parallel else ["--icount"])]
         if self.group == "driver":
-            command += ["--driver", "--put-dom0",
-                        f"{ROOT}/build/release/xenolith:/bin/xenolith"]
+            command.append("--driver")
         for source, dest in put.items():
             command += ["--put", f"{source}:{dest}"]
         env = {**os.environ, **({"LAB_SMP": "2"} if self.args.parallel else {})}
