@@ -25,6 +25,8 @@ if [ "${LAB_JOB_MIB-}" ]; then
 elif [ ! -e /sys/class/net/br0 ]; then
 	modprobe -a tun bridge
 	ip link add br0 type bridge
+	# Otherwise it takes the lowest of its ports' MACs, of which some come and go.
+	ip link set br0 address "$(cat /sys/class/net/eth0/address)"
 	ip addr flush dev eth0
 	ip link set eth0 master br0 up
 	ip addr add 10.0.2.15/24 dev br0
