@@ -49,8 +49,8 @@ class Guests:
             lab("put", "--dom0", str(source), dest)
         self.dom0.run("mkdir /xl && tar -x -C /xl -f /run/xl.tar && rm /run/xl.tar && /xl/start")
 
-    def xl(self, line, **kwargs):
-        return self.dom0.run(f"chroot /xl xl {line}", **kwargs)
+    def xl(self, line):
+        return self.dom0.run(f"chroot /xl xl {line}")
 
     def create(self, kind):
         hvm = kind == "hvm"
@@ -61,7 +61,7 @@ class Guests:
 
     def wait(self, condition, seconds=90):
         done = self.dom0.run(f"for i in $(seq {seconds * 2}); do {condition} && exit 0; "
-                            f"sleep 0.5; done; exit 1", timeout=seconds + 30, check=False)
+                             f"sleep 0.5; done; exit 1", timeout=seconds + 30, check=False)
         assert done.returncode == 0, (condition, self.dom0.run(
             "chroot /xl xl list; tail -n 20 /run/log/* /xl/var/log/xen/*", check=False).stdout)
 
@@ -93,8 +93,8 @@ def test_guests_of_xl_come_and_go_beside_ours(lab, guests, nothing_left):
         assert ours.run("echo $((6 * 7))") == "42\n"
 
         guests.xl("destroy pv")
-        guests.xl("shutdown -w pvh", timeout=20)
-        guests.xl("shutdown -w hvm", timeout=20)
+        guests.xl("shutdown -w pvh")
+        guests.xl("shutdown -w hvm")
         guests.wait(f"! {QEMU} > /dev/null")
         guests.wait("[ $(chroot /xl xl list | grep -cE '^(pv|pvh|hvm) ') = 0 ]")
         assert set(lab.domains()[0]) == alone
