@@ -259,8 +259,9 @@ check-asan: deps-check ## both of them, built with the sanitizers
 	+@tests/check asan
 check-system: deps-lab ## tests of the monitor on Xen, in the lab
 	+@tests/check system hypervisor
-soak: deps-lab ## networks and disks at work for SOAK_SECONDS, all of fio's runs, all of the hostile guest
+soak: deps-lab ## networks and disks at work for SOAK_SECONDS, all of fio's runs, all of the hostile guest and driver domain
 	+@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) HOSTILE_SCALE=$(or $(HOSTILE_SCALE),100) \
+		ATTACKS=$(or $(ATTACKS),1000000) \
 		tests/check soak
 check-fuzz: deps-fuzz ## run every fuzzer for FUZZ_SECONDS
 	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),5) tests/check fuzz
@@ -294,6 +295,7 @@ guest: deps-lab ## build the micro-VM's kernel and initramfs, print where they a
 # Everything slow that the lab needs, so that tests find it in the cache.
 lab-parts: hypervisor guest
 	@$(alone) hypervisor-patches/build.sh --unpatched
+	@$(alone) hypervisor-patches/build.sh --debug
 	@$(alone) lab/dom0/build.sh
 	@$(alone) lab/guest/debian.sh
 	@$(alone) lab/guest/stock.sh
