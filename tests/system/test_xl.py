@@ -15,7 +15,7 @@ from lab import UP, Guest, entry
 CONFIG = """name = "{kind}"
 type = "{kind}"
 kernel = "{kernel}"
-ramdisk = "/guest/stock.cpio"
+ramdisk = "/run/stock.cpio"
 extra = 'console={console} quiet panic=1 xenolith.act=idle cryptomgr.notests=1 pci=noearly \
 initcall_blacklist=load_system_certificate_list \
 "sysctl.kernel.poweroff_cmd=/bin/busybox poweroff -f"'
@@ -42,12 +42,14 @@ class Guests:
     def __init__(self, lab):
         self.dom0 = lab.dom0
         stock = entry("lab/guest/stock.sh")
-        for source, dest in ((stock / "vmlinuz", "/guest/vmlinuz"),
-                             (stock / "vmlinux", "/guest/stock"),
-                             (stock / "initramfs.cpio", "/guest/stock.cpio"),
+        for source, dest in ((stock / "vmlinuz", "/run/vmlinuz"),
+                             (stock / "vmlinux", "/run/stock"),
+                             (stock / "initramfs.cpio", "/run/stock.cpio"),
                              (entry("lab/xl/build.sh") / "xl.tar", "/run/xl.tar")):
             lab("put", "--dom0", str(source), dest)
-        self.dom0.run("mkdir /xl && tar -x -C /xl -f /run/xl.tar && rm /run/xl.tar && /xl/start")
+        # A file system of its own: dom0's first one holds what the driver domain started from.
+        self.dom0.run("mkdir /xl && mount -t tmpfs xl /xl && tar -x -C /xl -f /run/xl.tar "
+                      "&& rm /run/xl.tar && /xl/start")
 
     def xl(self, line):
         return self.dom0.run(f"chroot /xl xl {line}")
@@ -55,7 +57,7 @@ class Guests:
     def create(self, kind):
         hvm = kind == "hvm"
         text = CONFIG.format(kind=kind, console="ttyS0" if hvm else "hvc0",
-                             kernel="/guest/vmlinuz" if hvm else "/guest/stock")
+                             kernel="/run/vmlinuz" if hvm else "/run/stock")
         self.dom0.put_text(f"/run/{kind}.cfg", text + (HVM if hvm else ""))
         self.xl(f"create /run/{kind}.cfg")
 
