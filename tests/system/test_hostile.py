@@ -8,7 +8,7 @@ import re
 from lab import Guest, Monitor
 
 MEM = 128
-SCALE = int(os.environ.get("HOSTILE_SCALE", "2"))
+SCALE = int(os.environ.get("HOSTILE_SCALE", "1"))
 # The kernel is to leave the last MiB alone: the hostile driver's rings are there.
 ARGS = f"mem={MEM - 32}M hostile.end={MEM} hostile.scale={SCALE}"
 

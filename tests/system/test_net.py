@@ -94,7 +94,7 @@ def test_tcp_both_ways_with_every_mtu_and_without_offloads(tap, guest, io, serve
             guest.run(f"ip link set eth0 mtu {mtu}")
             before = statistics(io, "tap0")
             for direction in "", "-R":
-                assert iperf(guest, direction, how_long="-n 2M") > 1e6
+                assert iperf(guest, direction, how_long="-n 1M") > 1e6
             after = statistics(io, "tap0")
             for way in "rx", "tx":
                 count, size = (after[f"{way}_{unit}"] - before[f"{way}_{unit}"]
@@ -113,8 +113,8 @@ def test_counters_add_up(tap, guest, io, server):
     guest.network("net", tap("tap0"))
     guest.boot()
     set_up(guest)
-    iperf(guest)
-    iperf(guest, "-R")
+    iperf(guest, how_long="-n 1M")
+    iperf(guest, "-R", how_long="-n 1M")
     iperf(guest, "-u", "-b 2M", "-l 500")
     guest.run("ip link set eth0 down")
     ours = statistics(guest, "eth0")
@@ -166,7 +166,7 @@ def test_queues_for_each_vcpu(tap, guest, server):
     assert re.findall(r"Combined:\s+(\d+)", guest.run("ethtool -l eth0")) == ["2", "2"]
     for queues, direction in (1, ""), (2, "-R"), (2, ""):
         guest.run(f"ethtool -L eth0 combined {queues}")
-        assert iperf(guest, "-P 2", direction, how_long="-n 1M") > 0
+        assert iperf(guest, "-P 2", direction, how_long="-n 512K") > 0
     guest.finish()
 
 
@@ -207,7 +207,7 @@ def test_two_guests_on_a_bridge(bridge, tap, io, nothing_left):
         assert " 0% packet loss" in two.run(f"ping -c 3 -i 0.2 {GUEST}")
         two.run("iperf3 -s -D")
         for direction in "", "-R":
-            assert iperf(one, direction, to=OTHER) > 1e6
+            assert iperf(one, direction, to=OTHER, how_long="-n 1M") > 1e6
         one.finish()
         assert " 0% packet loss" in two.run(f"ping -c 3 -i 0.2 {HOST}")
         two.finish()
