@@ -54,6 +54,7 @@ def tools(tmp_path_factory):
 def dom0_files(tools):
     """What dom0 gets beside a monitor: what asks the hypervisor, and what tries it."""
     return arguments("--put-dom0", {
+        tool(tools, "domain"): "/bin/domain",
         tool(tools, "domains"): "/bin/domains",
         tool(tools, "hvabi"): "/bin/hvabi",
         tool(tools, "hvowner"): "/bin/hvowner",
@@ -69,6 +70,7 @@ def files(tools, dom0_files):
     return dom0_files + arguments("--put", {
         BUILD / "xenolith": "/bin/xenolith",
         BUILD / "xenolithctl": "/bin/xenolithctl",
+        tools / "domain": "/bin/domain",
         tools / "domains": "/bin/domains",
         tool(tools, "hvops", *ROOT.glob("vmm/hv/*.c"), *ROOT.glob("vmm/lib/*.c")):
             "/bin/hvops",
