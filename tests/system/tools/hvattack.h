@@ -8,7 +8,7 @@
 
 #include "tests/system/tools/hvproxy.h"
 
-#include "tests/system/tools/hvgen.h"
+#include "tests/system/tools/hvowns.h"
 
 /* ---- what must stay as it is ---- */
 
@@ -83,6 +83,7 @@ static void attack_others(struct proxy *a, struct proxy *b, unsigned long n, uin
 	attack.base = P_BUFFERS;
 	attack.hole = P_HOLE;
 	attack.self = a->domid;
+	attack.owned = vm_make(a, 16);
 	attack.targets = targets;
 	attack.nr_targets = sizeof(targets) / sizeof(*targets);
 	/* A page to note in what it maps, its own to have, is there from the first try on. */
@@ -101,6 +102,7 @@ static void attack_others(struct proxy *a, struct proxy *b, unsigned long n, uin
 	IS(was[1] == state(b->domid), 1, "attack: the other builder, too");
 	IS(was[2] == state(of_b), 1, "attack: and its domain");
 	IS(free_pages(), before, "attack: no memory is gone");
+	vm_end(a, attack.owned);
 	vm_end(b, of_b);
 }
 

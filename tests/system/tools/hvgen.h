@@ -19,6 +19,7 @@
 
 #define G_MULTICALL 256 /* in a buffer: a struct multicall_entry, behind all arguments */
 #define G_HOLES 16 /* frames of the caller with nothing in them */
+#define G_EXTENT_SHIFT 6 /* where a memory operation tells how far it has come */
 #define G_NOWHERE 240 /* where nobody looks for a domid */
 
 /* What is no domain, or not one like others. */
@@ -45,6 +46,7 @@ struct attack {
 	const uint32_t *targets;
 	unsigned nr_targets;
 	uint32_t self; /* the caller: its own domid is nothing for domctls and dm_ops */
+	uint32_t owned; /* a domain of its own beside the targets, or 0 */
 	bool own; /* the targets are the caller's: it may do what it likes */
 	struct call calls[P_CALLS_MAX];
 	struct about about[P_CALLS_MAX];
@@ -67,24 +69,22 @@ static uint64_t draw_below(struct attack *a, uint64_t n)
 /* A number that somebody may have forgotten, or one like any other. */
 static uint64_t draw_value(struct attack *a)
 {
-	static const uint64_t values[] = {
-		0,
-		1,
-		2,
-		3,
-		0x10,
-		0xff,
-		0x1000,
-		0x7ff0,
-		0xffff,
-		0x7fffffff,
-		0x80000000,
-		0xffffffff,
-		0x100000000,
-		0x7fffffffffffffff,
-		0x8000000000000000,
-		~0ull,
-	};
+	static const uint64_t values[] = { 0,
+					   1,
+					   2,
+					   3,
+					   0x10,
+					   0xff,
+					   0x1000,
+					   0x7ff0,
+					   0xffff,
+					   0x7fffffff,
+					   0x80000000,
+					   0xffffffff,
+					   0x100000000,
+					   0x7fffffffffffffff,
+					   0x8000000000000000,
+					   ~0ull };
 	unsigned n = sizeof(values) / sizeof(*values);
 	uint64_t i = draw_below(a, 2 * n + 4);
 
@@ -181,6 +181,12 @@ static const struct {
 #undef GRANT
 };
 
+static bool is_memory_op(const struct call *c, unsigned cmd)
+{
+	return c->nr == __HYPERVISOR_memory_op &&
+	       (c->arg[0] & ((1u << G_EXTENT_SHIFT) - 1)) == cmd;
+}
+
 /* Where what succeeds would put something into the caller's memory, that is a hole. */
 static void spare_caller(const struct attack *a, const struct call *c, uint8_t *buf)
 {
@@ -189,7 +195,7 @@ static void spare_caller(const struct attack *a, const struct call *c, uint8_t *
 
 	if (!a->holes)
 		return;
-	if (c->nr == __HYPERVISOR_memory_op && c->arg[0] == XENMEM_acquire_resource) {
+	if (is_memory_op(c, XENMEM_acquire_resource)) {
 		r->nr_frames %= G_HOLES + 1;
 		memcpy(&r->frame_list, &a->holes, sizeof(a->holes));
 	}
@@ -211,8 +217,11 @@ static void draw_named(struct attack *a, unsigned i, uint32_t domid)
 	put16(buf + named[k].domid, domid);
 	if (named[k].other)
 		put16(buf + named[k].other, draw_below(a, 2) ? domid : DOMID_SELF);
+	/* As if it went on. */
+	if (c->nr == __HYPERVISOR_memory_op && !draw_below(a, 8))
+		c->arg[0] |= draw_below(a, 64) << G_EXTENT_SHIFT;
 	/* Twice, and the same. */
-	if (c->nr == __HYPERVISOR_memory_op && c->arg[0] == XENMEM_exchange)
+	if (is_memory_op(c, XENMEM_exchange))
 		put16(buf + named[k].other, domid);
 	/* Nothing is copied for everybody. */
 	if (c->nr == __HYPERVISOR_grant_table_op && c->arg[0] == GNTTABOP_copy)
@@ -224,7 +233,7 @@ static void draw_named(struct attack *a, unsigned i, uint32_t domid)
 	spare_caller(a, c, buf);
 }
 
-/* A frame of the target's into a hole of the caller's. */
+/* A frame of the target's into a hole of the caller's, or of a domain of its own. */
 static void draw_foreign(struct attack *a, unsigned i, uint32_t domid)
 {
 	struct xen_add_to_physmap_batch *b = (void *)a->bufs[i];
@@ -234,7 +243,7 @@ static void draw_foreign(struct attack *a, unsigned i, uint32_t domid)
 	a->calls[i].arg[0] = XENMEM_add_to_physmap_batch;
 	a->calls[i].arg[1] = at;
 	memset(b, 0, sizeof(*b));
-	b->domid = DOMID_SELF;
+	b->domid = a->owned && draw_below(a, 2) ? (domid_t)a->owned : DOMID_SELF;
 	b->space = XENMAPSPACE_gmfn_foreign;
 	b->size = 1;
 	b->u.foreign_domid = (domid_t)domid;
@@ -281,9 +290,11 @@ static void draw_dm_op(struct attack *a, unsigned i, uint32_t domid)
 	draw_counts(a, buf + 64, buf + 160);
 }
 
-/* Also by the number that a long one of them goes on with. */
+/* Also the debugger's, and by the number that a long one of them goes on with. */
 static void draw_domctl(struct attack *a, unsigned i, uint32_t domid)
 {
+	static const uint32_t apart[] = { XEN_DOMCTL_gdbsx_guestmemio,
+					  XEN_DOMCTL_xenolith_base };
 	struct call *c = &a->calls[i];
 	uint8_t *buf = a->bufs[i];
 
@@ -291,7 +302,7 @@ static void draw_domctl(struct attack *a, unsigned i, uint32_t domid)
 	c->arg[0] = a->base + i * P_BUFFER;
 	put_word(buf,
 		 (uint32_t)(draw_below(a, 8) ? draw_below(a, 96) :
-					       XEN_DOMCTL_xenolith_base + draw_below(a, 4)));
+					       apart[draw_below(a, 2)] + draw_below(a, 4)));
 	put_word(buf + 4, XEN_DOMCTL_INTERFACE_VERSION);
 	put16(buf + 8, domid);
 	if (!draw_below(a, 16)) {
@@ -378,10 +389,12 @@ static void draw_call(struct attack *a, unsigned i)
 	switch (draw_below(a, 8)) {
 	case 0:
 	case 1:
+		a->about[i].domid = any;
 		draw_domctl(a, i, any);
 		break;
 	case 2:
 	case 3:
+		a->about[i].domid = any;
 		draw_dm_op(a, i, any);
 		break;
 	case 4:
@@ -437,11 +450,14 @@ static bool refused(const struct attack *a, unsigned i)
 	}
 	if (made.nr == __HYPERVISOR_domctl)
 		return about->cmd == XEN_DOMCTL_vm_event_op ||
-		       about->cmd == XEN_DOMCTL_xenolith_get_owner;
-	return rc == 0 && made.nr == __HYPERVISOR_memory_op &&
-	       (made.arg[0] == XENMEM_increase_reservation ||
-		made.arg[0] == XENMEM_decrease_reservation || made.arg[0] == XENMEM_exchange ||
-		made.arg[0] == XENMEM_populate_physmap);
+		       (about->cmd == XEN_DOMCTL_xenolith_get_owner && about->domid == a->self);
+	/* So much had been done before, it was told. */
+	return made.nr == __HYPERVISOR_memory_op &&
+	       rc == (int64_t)(made.arg[0] >> G_EXTENT_SHIFT) &&
+	       (is_memory_op(&made, XENMEM_increase_reservation) ||
+		is_memory_op(&made, XENMEM_decrease_reservation) ||
+		is_memory_op(&made, XENMEM_exchange) ||
+		is_memory_op(&made, XENMEM_populate_physmap));
 }
 
 static void tell(const struct attack *a, unsigned i)
@@ -460,26 +476,6 @@ static void tell(const struct attack *a, unsigned i)
 		printf(" %x", v);
 	}
 	printf("\n");
-}
-
-/* Let a domain start with a context of which some is not as it should be: whether it did. */
-static bool vm_start_anyhow(struct proxy *p, struct attack *a, uint32_t vm)
-{
-	struct context *c = scratch;
-	unsigned n = (unsigned)draw_below(a, 5);
-
-	context_init(c);
-	if (draw_below(a, 2))
-		context_long(c, 0x9000, 0x7f0000000000);
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t v = draw_value(a), at = draw_below(a, sizeof(*c) - 4);
-
-		memcpy((char *)c + at, &v, 4);
-	}
-	proxy_put(p, PAGE, c, sizeof(*c));
-	if (vm_load_context(p, vm, sizeof(*c)))
-		return false;
-	return proxy_plain_domctl(p, XEN_DOMCTL_unpausedomain, vm) == 0;
 }
 
 static struct attack attack;

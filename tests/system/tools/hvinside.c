@@ -13,7 +13,7 @@
  */
 #include "tests/system/tools/hvself.h"
 
-#include "tests/system/tools/hvgen.h"
+#include "tests/system/tools/hvowns.h"
 
 #include <xen/sys/evtchn.h>
 
@@ -148,7 +148,7 @@ static void tell_errors(void)
 	printf("\n");
 }
 
-static void attack_others(const struct proxy *self, unsigned long n, char **domids, int nr)
+static void attack_others(struct proxy *self, unsigned long n, char **domids, int nr)
 {
 	static const uint32_t special[] = { 0, 0, 0, SPECIAL_DOMIDS };
 	unsigned nr_special = sizeof(special) / sizeof(*special);
@@ -164,6 +164,7 @@ static void attack_others(const struct proxy *self, unsigned long n, char **domi
 		targets[attack.nr_targets++] = (uint32_t)strtoul(domids[i % nr], NULL, 0);
 	attack.targets = targets;
 	attack.self = self->domid;
+	attack.owned = vm_make(self, 16);
 	for (unsigned long done = 0; done < n; done++) {
 		if (draw_below(&attack, 16) == 0) {
 			long rc = by_another_way(&attack, evtchn, &way);
@@ -182,6 +183,7 @@ static void attack_others(const struct proxy *self, unsigned long n, char **domi
 			tell(&attack, 0);
 	}
 	close(evtchn);
+	vm_end(self, attack.owned);
 	printf("# on the domains of others: %lu hypercalls, %lu ioctls for dm_ops, %lu and %lu "
 	       "for mapping memory, %lu for resources, %lu for event channels\n",
 	       ways[WAY_HYPERCALL], ways[WAY_DM_OP], ways[WAY_MMAPBATCH],
@@ -337,7 +339,7 @@ static void clean_up(struct proxy *p, struct attack *a)
 		proxy_struct(p, __HYPERVISOR_event_channel_op, EVTCHNOP_close, &close,
 			     sizeof(close));
 	}
-	if (made.nr == __HYPERVISOR_memory_op && made.arg[0] == XENMEM_acquire_resource)
+	if (is_memory_op(&made, XENMEM_acquire_resource))
 		for (unsigned i = 0; i < G_HOLES; i++)
 			proxy_unmap(p, HOLE + i);
 }
