@@ -58,6 +58,7 @@ def dom0_files(tools):
         tool(tools, "domains"): "/bin/domains",
         tool(tools, "hvabi"): "/bin/hvabi",
         tool(tools, "hvowner"): "/bin/hvowner",
+        tool(tools, "hvstate"): "/bin/hvstate",
         BUILD / "xenolith": "/bin/xenolith",
         entry("lab/guest/build.sh") / "vmlinux": "/guest/vmlinux",
         entry("lab/guest/initramfs.sh") / "initramfs.cpio": "/guest/initramfs.cpio",
@@ -72,6 +73,7 @@ def files(tools, dom0_files):
         BUILD / "xenolithctl": "/bin/xenolithctl",
         tools / "domain": "/bin/domain",
         tools / "domains": "/bin/domains",
+        tool(tools, "hvinside"): "/bin/hvinside",
         tool(tools, "hvops", *ROOT.glob("vmm/hv/*.c"), *ROOT.glob("vmm/lib/*.c")):
             "/bin/hvops",
         entry("lab/guest/build.sh") / "vmlinux": "/guest/vmlinux",

@@ -3,15 +3,32 @@
 
 import os
 
+import pytest
+
 from lab import Lab, entry
-from test_patches import passes
+from test_inside import SEED, compromised
+from test_patches import FEATURES, passes
 
 ATTACKS = int(os.environ.get("ATTACKS", "10000"))
-SEED = int(os.environ.get("ATTACKS_SEED", "11"))
+LONG = "ATTACKS" in os.environ
 
 
-def test_domains_that_own_domains(dom0_files):
+@pytest.fixture(scope="module")
+def debug(files, dom0_files):
     xen = entry("hypervisor-patches/build.sh", "--debug") / "xen"
-    with Lab("debug", "--no-driver", "--xen", str(xen), *dom0_files) as lab:
-        passes(lab.dom0.run(f"hvowner {ATTACKS} {SEED}", timeout=60 + ATTACKS // 100,
-                            check=False), 130)
+    with Lab("debug", "--xen", xen, *(files if LONG else ["--no-driver", *dom0_files])) as lab:
+        yield lab
+
+
+def test_private_operations(debug):
+    passes(debug.dom0.run(f"hvabi {FEATURES}", timeout=120, check=False), 130)
+
+
+def test_domains_that_own_domains(debug):
+    passes(debug.dom0.run(f"hvowner {ATTACKS} {SEED}", timeout=60 + ATTACKS // 100,
+                          check=False), 130)
+
+
+@pytest.mark.skipif(not LONG, reason="make soak does this")
+def test_a_compromised_monitor(debug):
+    compromised(debug, ATTACKS)
