@@ -9,6 +9,7 @@ import re
 import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -82,8 +83,13 @@ class Lab(Domain):
         alone = ALONE or "--unpatched" in self.up or "--no-driver" in self.up
         if alone:
             self.env.setdefault("LAB_DOM0_MEM", "2048")
-        self("up", "--owner-pid", str(os.getpid()), "--lifetime", str(LIFETIME), *self.up,
-             timeout=300)
+        up = ("up", "--owner-pid", str(os.getpid()), "--lifetime", str(LIFETIME), *self.up)
+        # Twice in some hundred starts a driver domain stood still while it booted, on a machine
+        # that was busy with other tests. What is told of the first try is to find out why.
+        first = self(*up, "--timeout", "150", timeout=240, check=False)
+        if first.returncode:
+            print(f"lab: a second try\n{first.stdout}", file=sys.stderr)
+            self(*up, timeout=300)
         if not alone:
             self.not_ours |= set(self.domains()[0])
         return self
