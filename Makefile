@@ -261,7 +261,8 @@ check-system: deps-lab ## tests of the monitor on Xen, in the lab
 	+@tests/check system hypervisor
 soak: deps-lab ## the long forms of tests: SOAK_SECONDS of load, all of fio, a million attacks, 50 ends of driver domains
 	+@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) HOSTILE_SCALE=$(or $(HOSTILE_SCALE),100) \
-		ATTACKS=$(or $(ATTACKS),1000000) DRIVER_KILLS=$(or $(DRIVER_KILLS),50) tests/check soak
+		ATTACKS=$(or $(ATTACKS),1000000) DRIVER_KILLS=$(or $(DRIVER_KILLS),50) \
+		tests/check soak soak-hypervisor
 check-fuzz: deps-fuzz ## run every fuzzer for FUZZ_SECONDS
 	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),5) tests/check fuzz
 fuzz: deps-fuzz ## the same, for longer
