@@ -12,18 +12,6 @@
 
 /* ---- what must stay as it is ---- */
 
-static long free_pages(void)
-{
-	struct xen_sysctl *s = scratch;
-
-	memset(s, 0, sizeof(*s));
-	s->cmd = XEN_SYSCTL_physinfo;
-	s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-	if (xencall1(xc, __HYPERVISOR_sysctl, (uintptr_t)s) < 0)
-		bail("physinfo");
-	return (long)(s->u.physinfo.free_pages + s->u.physinfo.scrub_pages);
-}
-
 #define STATE_FLAGS                                                                          \
 	(XEN_DOMINF_dying | XEN_DOMINF_hvm_guest | XEN_DOMINF_shutdown | XEN_DOMINF_paused | \
 	 XEN_DOMINF_debugged | XEN_DOMINF_xs_domain)

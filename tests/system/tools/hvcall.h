@@ -30,6 +30,7 @@
 #include <xen/memory.h>
 #include <xen/sched.h>
 #include <xen/sys/privcmd.h>
+#include <xen/sysctl.h>
 
 #include <xencall.h>
 #include <xenevtchn.h>
@@ -315,6 +316,19 @@ static int take_event(xenevtchn_handle *xe, int ms)
 		bail("xenevtchn_pending");
 	xenevtchn_unmask(xe, (evtchn_port_t)port);
 	return 1;
+}
+
+/* Memory that is free or soon will be, in pages. */
+static long free_pages(void)
+{
+	struct xen_sysctl *s = scratch;
+
+	memset(s, 0, sizeof(*s));
+	s->cmd = XEN_SYSCTL_physinfo;
+	s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+	if (xencall1(xc, __HYPERVISOR_sysctl, (uintptr_t)s) < 0)
+		bail("physinfo");
+	return (long)(s->u.physinfo.free_pages + s->u.physinfo.scrub_pages);
 }
 
 /* Wait until there is no such domain: for how many milliseconds, or -1. */

@@ -12,7 +12,6 @@
 #include "tests/system/tools/hvcall.h"
 
 #include <xen/event_channel.h>
-#include <xen/sysctl.h>
 
 #define PORTS 4096
 #define CHUNK 256 /* pages that are mapped at a time */
@@ -138,19 +137,6 @@ static uint64_t memory(uint32_t domid)
 	return sum;
 }
 
-static void show_free(void)
-{
-	struct xen_sysctl *s = scratch;
-
-	memset(s, 0, sizeof(*s));
-	s->cmd = XEN_SYSCTL_physinfo;
-	s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-	if (xencall1(xc, __HYPERVISOR_sysctl, (uintptr_t)s) < 0)
-		bail("physinfo");
-	printf("free %llu\n",
-	       (unsigned long long)(s->u.physinfo.free_pages + s->u.physinfo.scrub_pages));
-}
-
 static void show(uint32_t domid)
 {
 	printf("%u limits %016llx ports %016llx", domid, (unsigned long long)limits(domid),
@@ -180,6 +166,6 @@ int main(int argc, char **argv)
 			bail(argv[1]);
 	}
 	if (strcmp(argv[1], "show") == 0)
-		show_free();
+		printf("free %ld\n", free_pages());
 	return 0;
 }
