@@ -91,8 +91,7 @@ WAYS = FROM_DOM0 | {
     "rebooted": INSIDE.format(letter="b", address=DriverDomain.ADDRESS),
 }
 SPREAD = 8  # seconds: more than two VMs after each other take
-HEAP = 8    # pages that may be fewer for the whole test. Up to 3 after 4 ends were seen, and not
-            # whose they are; Xen's heap is a guess. A domain that is not freed has more.
+HEAP = 2    # pages that may be fewer for the whole test: of Xen's heap, parts of pages are in use
 
 
 def configuration(n):

@@ -14,6 +14,7 @@
 #include "tests/system/tools/hvbell_tests.h"
 #include "tests/system/tools/hvcall.h"
 #include "tests/system/tools/hvirq.h"
+#include "tests/system/tools/hvmemory_tests.h"
 #include "tests/system/tools/hvserver_tests.h"
 #include "tests/system/tools/hvtime_tests.h"
 
@@ -613,6 +614,7 @@ int main(int argc, char **argv)
 		test_lifeline();
 		test_killed();
 	}
+	test_vcpus_are_freed();
 	printf("1..%u\n", nr_tests);
 	return nr_failed != 0;
 }

@@ -112,15 +112,15 @@ static int dm_op(uint32_t domid, struct xen_dm_op *op)
 	return dm_op_fd(privcmd, domid, op, &buf, 1);
 }
 
-/* An empty domain with these XEN_X86_EMU_*: 0 or -errno. */
-static int create(uint32_t *domid, uint32_t emulation)
+/* An empty domain with room for so many vCPUs, with these XEN_X86_EMU_*: 0 or -errno. */
+static int create_for(unsigned vcpus, uint32_t *domid, uint32_t emulation)
 {
 	int rc;
 
 	memset(ctl, 0, sizeof(*ctl));
 	ctl->u.createdomain.flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap |
 				    XEN_DOMCTL_CDF_oos_off;
-	ctl->u.createdomain.max_vcpus = 1;
+	ctl->u.createdomain.max_vcpus = vcpus;
 	ctl->u.createdomain.max_evtchn_port = 31;
 	ctl->u.createdomain.max_grant_frames = 4;
 	ctl->u.createdomain.max_maptrack_frames = 1;
@@ -129,6 +129,11 @@ static int create(uint32_t *domid, uint32_t emulation)
 	rc = domctl(XEN_DOMCTL_createdomain, 0);
 	*domid = ctl->domain;
 	return rc;
+}
+
+static int create(uint32_t *domid, uint32_t emulation)
+{
+	return create_for(1, domid, emulation);
 }
 
 /* Destroy it by domctl. */
@@ -329,6 +334,19 @@ static long free_pages(void)
 	if (xencall1(xc, __HYPERVISOR_sysctl, (uintptr_t)s) < 0)
 		bail("physinfo");
 	return (long)(s->u.physinfo.free_pages + s->u.physinfo.scrub_pages);
+}
+
+/* Free memory, once it is the same for a while. */
+static long settled_pages(void)
+{
+	long last = 0, now = free_pages();
+
+	for (unsigned i = 0; i < 50 && now != last; i++) {
+		last = now;
+		usleep(200000);
+		now = free_pages();
+	}
+	return now;
 }
 
 /* Wait until there is no such domain: for how many milliseconds, or -1. */

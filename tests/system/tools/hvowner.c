@@ -355,19 +355,6 @@ static void test_others(struct proxy *a, struct proxy *b)
 
 /* ---- the end of an owner ---- */
 
-/* Free memory, once it is the same for a while. */
-static long settled_pages(void)
-{
-	long last = 0, now = free_pages();
-
-	for (unsigned i = 0; i < 50 && now != last; i++) {
-		last = now;
-		usleep(200000);
-		now = free_pages();
-	}
-	return now;
-}
-
 static void test_death(void)
 {
 	static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
