@@ -15,6 +15,7 @@
 #include "tests/system/tools/hvcall.h"
 #include "tests/system/tools/hvirq.h"
 #include "tests/system/tools/hvmemory_tests.h"
+#include "tests/system/tools/hvorder_tests.h"
 #include "tests/system/tools/hvserver_tests.h"
 #include "tests/system/tools/hvtime_tests.h"
 
@@ -615,6 +616,8 @@ int main(int argc, char **argv)
 		test_killed();
 	}
 	test_vcpus_are_freed();
+	if (features & XENOLITH_FEAT_guest_copy)
+		test_order();
 	printf("1..%u\n", nr_tests);
 	return nr_failed != 0;
 }

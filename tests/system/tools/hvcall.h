@@ -26,6 +26,7 @@
 #include <xen/hvm/dm_op.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/ioreq.h>
+#include <xen/hvm/params.h>
 #include <xen/hvm/save.h>
 #include <xen/memory.h>
 #include <xen/sched.h>

@@ -96,8 +96,8 @@ static void test_right(void)
 	vm_config();
 	IS(proxy_domctl(&p, XEN_DOMCTL_createdomain, 0), -EPERM,
 	   "right: without it no domain is created");
-	IS(proxy_plain_domctl(&p, XEN_DOMCTL_xenolith_get_owner, domid), -ENODATA,
-	   "right: nor are there quotas");
+	IS(proxy_plain_domctl(&p, XEN_DOMCTL_xenolith_get_owner, domid), -EPERM,
+	   "right: nor are there quotas to ask for");
 	proxy_end(&p);
 }
 
@@ -167,6 +167,41 @@ static void test_device_model(struct proxy *p, uint32_t vm)
 	   0, "own: can be bound, too");
 }
 
+/* What the device model of a PVH domain has no use for. */
+static void test_not_for_owners(struct proxy *p, uint32_t vm)
+{
+	static const uint32_t ops[] = {
+		XEN_DMOP_track_dirty_vram,    XEN_DMOP_set_pci_link_route,
+		XEN_DMOP_modified_memory,     XEN_DMOP_inject_event,
+		XEN_DMOP_inject_msi,	      XEN_DMOP_relocate_memory,
+		XEN_DMOP_pin_memory_cacheattr
+	};
+	static const uint32_t params[] = { HVM_PARAM_IOREQ_PFN,
+					   HVM_PARAM_IOREQ_SERVER_PFN,
+					   HVM_PARAM_NR_IOREQ_SERVER_PAGES,
+					   HVM_PARAM_VIRIDIAN,
+					   HVM_PARAM_IDENT_PT,
+					   HVM_PARAM_ACPI_S_STATE };
+	struct xen_hvm_param param = { .domid = (domid_t)vm, .value = 1 };
+	struct xen_dm_op op = { 0 };
+	unsigned bad = 0;
+
+	for (unsigned i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
+		op.op = ops[i];
+		bad += proxy_dm_op(p, vm, &op, 0, 0) != -EPERM;
+	}
+	IS(bad, 0, "own: operations of device models for others");
+	for (unsigned i = 0; i < sizeof(params) / sizeof(*params); i++) {
+		param.index = params[i];
+		bad += proxy_struct(p, __HYPERVISOR_hvm_op, HVMOP_set_param, &param,
+				    sizeof(param)) != -EPERM;
+	}
+	IS(bad, 0, "own: parameters of toolstacks");
+	param.index = HVM_PARAM_TRIPLE_FAULT_REASON;
+	IS(proxy_struct(p, __HYPERVISOR_hvm_op, HVMOP_set_param, &param, sizeof(param)), 0,
+	   "own: what a triple fault is");
+}
+
 static void test_own(struct proxy *p)
 {
 	static const uint8_t loop[] = { 0xeb, 0xfe }; /* jmp . */
@@ -180,6 +215,7 @@ static void test_own(struct proxy *p)
 	IS(used(p->domid, XENOLITH_QUOTA_evtchns), 32, "own: its event channels");
 	test_memory(p, vm);
 	test_device_model(p, vm);
+	test_not_for_owners(p, vm);
 	poke(vm, 0, loop, sizeof(loop));
 	context_init(scratch);
 	poke(p->domid, P_SCRATCH + PAGE, scratch, sizeof(struct context));
@@ -261,6 +297,10 @@ static void test_zombie(struct proxy *p)
 	proxy_map(p, DOMID_SELF, vm, 3, P_HOLE);
 	proxy_plain_domctl(p, XEN_DOMCTL_destroydomain, vm);
 	usleep(100000);
+	memset(&pctl.u, 0, sizeof(pctl.u));
+	pctl.u.paging_mempool.size = 300 * PAGE;
+	IS(proxy_domctl(p, XEN_DOMCTL_set_paging_mempool_size, vm), -ESRCH,
+	   "zombie: gets no more page tables");
 	IS(used(p->domid, XENOLITH_QUOTA_domains), 1, "zombie: is charged for");
 	IS(used(p->domid, XENOLITH_QUOTA_pages), 80, "zombie: and its memory");
 	IS(proxy_unmap(p, P_HOLE), 0, "zombie: unmapped");
@@ -346,8 +386,8 @@ static void test_others(struct proxy *a, struct proxy *b)
 	IS(reused, of_b, "domid: can be used again");
 	test_refused(b, reused, "one that has the domid of its own");
 	vm_config();
-	IS(proxy_domctl(b, XEN_DOMCTL_createdomain, of_b), -EEXIST,
-	   "domid: one that is taken is taken");
+	IS(proxy_domctl(b, XEN_DOMCTL_createdomain, of_b), -EPERM,
+	   "domid: nor may it have that any more");
 	destroy(reused);
 	proxy_end(&vm);
 	IS(all_returned(a->domid), 1, "others: dom0 may destroy, and all is returned");
