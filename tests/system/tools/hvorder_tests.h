@@ -45,7 +45,9 @@ static bool order_run(uint32_t domid, const uint8_t *code, size_t size, uint64_t
 	uint8_t text[64], done = 0;
 
 	memcpy(text, code, size);
-	if (copy(domid, 0, XENOLITH_COPY_to_guest, text, size, NULL))
+	/* A debug hypervisor does not hand out pages of zeroes. */
+	if (copy(domid, 0, XENOLITH_COPY_to_guest, text, size, NULL) ||
+	    copy(domid, ORDER_DONE, XENOLITH_COPY_to_guest, &done, 1, NULL))
 		bail("guest_copy");
 	context_init(ctx);
 	ctx->c.msr_efer = efer;
