@@ -131,15 +131,21 @@ static long vm_max_mem(struct proxy *p, uint32_t vm, uint64_t pages)
 	return proxy_domctl(p, XEN_DOMCTL_max_mem, vm);
 }
 
+/* An empty domain. */
+static uint32_t vm_create(struct proxy *p)
+{
+	vm_config();
+	errno = (int)-proxy_domctl(p, XEN_DOMCTL_createdomain, 0);
+	if (errno)
+		bail("createdomain by a proxy");
+	return pctl.domain;
+}
+
 /* A domain with a vCPU and so much memory. */
 static uint32_t vm_make(struct proxy *p, unsigned pages)
 {
-	uint32_t vm;
+	uint32_t vm = vm_create(p);
 
-	vm_config();
-	if (proxy_domctl(p, XEN_DOMCTL_createdomain, 0))
-		bail("createdomain by a proxy");
-	vm = pctl.domain;
 	memset(&pctl.u, 0, sizeof(pctl.u));
 	pctl.u.max_vcpus.max = 1;
 	if (proxy_domctl(p, XEN_DOMCTL_max_vcpus, vm))
@@ -174,12 +180,7 @@ static long vm_load_context(struct proxy *p, uint32_t vm, uint32_t size)
 /* A domain with something in it, or one that has just been created. */
 static uint32_t vm_any(struct proxy *p, bool bare)
 {
-	if (!bare)
-		return vm_make(p, 64);
-	vm_config();
-	if (proxy_domctl(p, XEN_DOMCTL_createdomain, 0))
-		bail("createdomain by a proxy");
-	return pctl.domain;
+	return bare ? vm_create(p) : vm_make(p, 64);
 }
 
 /* ---- what it is charged for ---- */

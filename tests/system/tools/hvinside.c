@@ -390,8 +390,10 @@ static void attack_own(struct proxy *p, unsigned long n)
 			proxy_plain_domctl(p, XEN_DOMCTL_destroydomain, own[i]);
 			if (gone_after(own[i], 10000) < 0)
 				bail("a domain does not go away");
-			own[i] = vm_any(p, made++ % 3 == 0);
 		}
+		/* Not before both are gone: one may have had what quotas leave. */
+		for (unsigned i = 0; i < 2; i++)
+			own[i] = vm_any(p, made++ % 3 == 0);
 	}
 	printf("# %lu hypercalls on %lu domains of its own, %lu of them done; %lu ran\n", done,
 	       made, ok, ran);
