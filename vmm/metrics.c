@@ -29,6 +29,7 @@ struct metrics {
 
 	struct loop_timer timer;
 	bool due; /* but the guest is paused */
+	bool told; /* that a line was lost by an error, and by which */
 
 	struct metrics_line line;
 	size_t sent; /* of the line; all of it: nothing is being written */
@@ -59,8 +60,10 @@ static void done(struct metrics *m)
 
 static void lose(struct metrics *m, int error)
 {
-	if (m->own.missed++ == 0)
+	m->own.missed++;
+	if (!m->told)
 		log_warn("metrics", "a line is lost: %s", strerror(error));
+	m->told = true;
 	m->own.broken = m->own.broken || m->sent > 0;
 	m->sent = m->line.len;
 }
