@@ -79,10 +79,11 @@ def main():
     pid = os.open(os.path.join(directory, "pid"), os.O_RDWR | os.O_CREAT)
     fcntl.fcntl(pid, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
     os.write(pid, f"{os.getpid()}\n".encode())
-    console = listen(os.path.join(directory, "console.socket"))
-    api = listen(os.path.join(directory, "api.socket"))
+    # As a monitor has its log: before anybody can connect.
     if os.environ.get("MOCK") == "fails":
         ACTS["fails"] = fail_with(os.path.join(directory, "log"))
+    console = listen(os.path.join(directory, "console.socket"))
+    api = listen(os.path.join(directory, "api.socket"))
     args = ""
     while True:
         connection, _ = api.accept()
