@@ -250,7 +250,7 @@ $(filter $B/boot/%,$(CORE_OBJ)): | $(patsubst %.asl,$G/%_aml.h,$(wildcard boot/*
 # tests/check builds and runs the suites it is given, and adds up their results.
 export VARIANT
 check: deps ## all tests: unit, API, the same with sanitizers, fuzzers, system, lint
-	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tests/check unit fake asan system lint fuzz hypervisor
+	+@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tests/check unit fake asan lint system hypervisor fuzz
 check-unit: deps-check ## unit tests
 	+@tests/check unit
 check-fake: deps-check ## tests of the API, on the fake hypervisor

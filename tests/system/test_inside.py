@@ -9,7 +9,7 @@ from lab import ALONE, DriverDomain, Guest
 from test_patches import passes
 
 # Calls on others, and as many on its own domains; `make soak` makes more.
-ATTACKS = int(os.environ.get("ATTACKS", "30000"))
+ATTACKS = int(os.environ.get("ATTACKS", "15000"))
 SEED = int(os.environ.get("ATTACKS_SEED", "11"))
 SLICE = 100000  # at a time: meanwhile the other domains stand still, and their connections wait
 
