@@ -18,6 +18,7 @@
 #include "tests/system/tools/hvorder_tests.h"
 #include "tests/system/tools/hvserver_tests.h"
 #include "tests/system/tools/hvtime_tests.h"
+#include "tests/system/tools/hvvcpu_tests.h"
 
 static uint64_t test_features(uint32_t domid)
 {
@@ -618,6 +619,8 @@ int main(int argc, char **argv)
 	test_vcpus_are_freed();
 	if (features & XENOLITH_FEAT_guest_copy)
 		test_order();
+	if (features & XENOLITH_FEAT_lifecycle)
+		test_vcpus();
 	printf("1..%u\n", nr_tests);
 	return nr_failed != 0;
 }

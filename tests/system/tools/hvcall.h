@@ -113,11 +113,9 @@ static int dm_op(uint32_t domid, struct xen_dm_op *op)
 	return dm_op_fd(privcmd, domid, op, &buf, 1);
 }
 
-/* An empty domain with room for so many vCPUs, with these XEN_X86_EMU_*: 0 or -errno. */
-static int create_for(unsigned vcpus, uint32_t *domid, uint32_t emulation)
+/* For createdomain: room for so many vCPUs, with these XEN_X86_EMU_*. */
+static void config_for(unsigned vcpus, uint32_t emulation)
 {
-	int rc;
-
 	memset(ctl, 0, sizeof(*ctl));
 	ctl->u.createdomain.flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap |
 				    XEN_DOMCTL_CDF_oos_off;
@@ -127,6 +125,14 @@ static int create_for(unsigned vcpus, uint32_t *domid, uint32_t emulation)
 	ctl->u.createdomain.max_maptrack_frames = 1;
 	ctl->u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1);
 	ctl->u.createdomain.arch.emulation_flags = emulation;
+}
+
+/* An empty domain of this kind: 0 or -errno. */
+static int create_for(unsigned vcpus, uint32_t *domid, uint32_t emulation)
+{
+	int rc;
+
+	config_for(vcpus, emulation);
 	rc = domctl(XEN_DOMCTL_createdomain, 0);
 	*domid = ctl->domain;
 	return rc;
@@ -324,15 +330,21 @@ static int take_event(xenevtchn_handle *xe, int ms)
 	return 1;
 }
 
+/* The one in `scratch`: 0 or -errno. */
+static int do_sysctl(struct xen_sysctl *s, uint32_t cmd)
+{
+	s->cmd = cmd;
+	s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+	return xencall1(xc, __HYPERVISOR_sysctl, (uintptr_t)s) < 0 ? -errno : 0;
+}
+
 /* Memory that is free or soon will be, in pages. */
 static long free_pages(void)
 {
 	struct xen_sysctl *s = scratch;
 
 	memset(s, 0, sizeof(*s));
-	s->cmd = XEN_SYSCTL_physinfo;
-	s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-	if (xencall1(xc, __HYPERVISOR_sysctl, (uintptr_t)s) < 0)
+	if (do_sysctl(s, XEN_SYSCTL_physinfo))
 		bail("physinfo");
 	return (long)(s->u.physinfo.free_pages + s->u.physinfo.scrub_pages);
 }

@@ -26,6 +26,7 @@ static const struct {
 	{ "integrity of S3", FIELD(flags), 0x0b | XEN_DOMCTL_CDF_s3_integrity, -EPERM },
 	{ "an unknown flag", FIELD(flags), 0x0b | 1u << 31, -EPERM },
 	{ "the default of grant frames", FIELD(max_grant_frames), ~0u, -EPERM },
+	{ "more grant frames than one may have", FIELD(max_grant_frames), 65, -EPERM },
 	{ "the default of maptrack frames", FIELD(max_maptrack_frames), ~0u, -EPERM },
 	{ "version 2 of grants", FIELD(grant_opts), 2, -EPERM },
 	{ "options of an IOMMU", FIELD(iommu_opts), 1, -EPERM },
