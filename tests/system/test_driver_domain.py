@@ -231,7 +231,8 @@ def test_a_killed_driver_domain_leaves_nothing(both, nothing_left):
                 raise
             print(f"{way} {delay:.2f} s after {condition}: {others} domains gone, {lost} pages")
             goes_on(good)
-            ended = dom0.run("cat /run/second.console /run/second.log 2> /dev/null || :").split("micro-VM: ")
+            ended = dom0.run("cat /run/second.console /run/second.log 2> /dev/null || :")
+            ended = ended.split("micro-VM: ")
             assert {text.split()[0] for text in ended[1:]} <= {str(ENDS)}, ended
         assert most >= (1 if KILLS < 10 else 2), "A was never killed with its VMs running"
         finish(good)
