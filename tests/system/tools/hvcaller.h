@@ -185,14 +185,6 @@ static uint32_t vm_any(struct proxy *p, bool bare)
 
 /* ---- what it is charged for ---- */
 
-static uint64_t pages_charged(uint32_t builder)
-{
-	memset(&ctl->u, 0, sizeof(ctl->u));
-	if (domctl(XEN_DOMCTL_xenolith_get_owner, builder))
-		bail("get_owner");
-	return ctl->u.xenolith_owner.used[XENOLITH_QUOTA_pages];
-}
-
 /* Pages that these domains have or may have, whichever is more. */
 static uint64_t pages_of(const uint32_t *domid, unsigned n)
 {

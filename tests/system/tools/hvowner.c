@@ -9,6 +9,8 @@
  */
 #include "tests/system/tools/hvattack.h"
 
+#define NO_POOL 77 /* there is no such cpupool */
+
 /* Of each proxy; the tests know them. */
 static const uint64_t quotas[XENOLITH_QUOTA_NR] = {
 	[XENOLITH_QUOTA_domains] = 2,
@@ -307,6 +309,65 @@ static void test_zombie(struct proxy *p)
 	IS(all_returned(p->domid), 1, "zombie: then everything is returned");
 }
 
+/*
+ * Pages of @vm that were written, for dom0: the beginning of a record takes four pages, and
+ * all that there can be of it a second to be looked through. Meanwhile its owner makes these
+ * calls.
+ */
+static int look_at_log(struct proxy *p, uint32_t vm, const struct call *calls, size_t n)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_modified_memory };
+	struct xen_dm_op_modified_memory_extent extent = { .nr = 1 };
+	struct privcmd_dm_op_buf bufs[2] = {
+		[1] = { .uptr = &extent, .size = sizeof(extent) },
+	};
+
+	memset(&ctl->u, 0, sizeof(ctl->u));
+	ctl->u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY;
+	op.u.modified_memory.nr_extents = 1;
+	if (domctl(XEN_DOMCTL_shadow_op, vm) || dm_op_fd(privcmd, vm, &op, bufs, 2))
+		bail("log-dirty");
+	memset(&ctl->u, 0, sizeof(ctl->u));
+	ctl->u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_PEEK;
+	ctl->u.shadow_op.pages = 1ul << 42;
+	proxy_begin(p, calls, n);
+	return domctl(XEN_DOMCTL_shadow_op, vm);
+}
+
+/* An operation on a domain that its end interrupts, on another domain's account. */
+static void test_end_of_log(struct proxy *p)
+{
+	struct call calls[21];
+	const size_t n = sizeof(calls) / sizeof(*calls);
+	long before = settled_pages();
+	uint32_t vm = vm_make(p, 16);
+	double start;
+	int rc;
+
+	/* dom0 comes first. */
+	for (size_t i = 0; i < n; i++)
+		calls[i] = (struct call){ .nr = __HYPERVISOR_sched_op,
+					  .arg = { SCHEDOP_yield },
+					  .rc = P_PENDING };
+	memset(&pctl, 0, sizeof(pctl));
+	pctl.cmd = XEN_DOMCTL_destroydomain;
+	pctl.domain = (domid_t)vm;
+	pctl.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+	proxy_put(p, 0, &pctl, sizeof(pctl));
+	calls[n - 1].nr = __HYPERVISOR_domctl;
+	calls[n - 1].arg[0] = proxy_at(p, 0);
+
+	start = now_ms();
+	rc = look_at_log(p, vm, calls, n);
+	IS(now_ms() - start > 2, 1, "log: dom0 has begun to look at it");
+	IS(rc == -EINVAL || rc == -ESRCH, 1, "log: its domain ends while dom0 looks at it");
+	proxy_finish(p, calls, n);
+	IS(calls[n - 1].rc, 0, "log: by its owner");
+	if (gone_after(vm, 10000) < 0)
+		bail("a domain does not go away");
+	IS(before - settled_pages(), 0, "log: its memory comes back");
+}
+
 /* ---- what it does not give ---- */
 
 /* The calls that would do most, on a domain that is not the caller's. */
@@ -373,12 +434,21 @@ static void test_others(struct proxy *a, struct proxy *b)
 	IS(proxy_map(a, of_a, of_b, 0, P_HOLE) < 0, 1, "others: memory not even for its own");
 	IS(proxy_map(a, of_a, 0, 0, P_HOLE) < 0, 1, "others: nor that of dom0");
 
-	/* The same domid, another domain. */
+	/* The same domid, another domain. First one that there comes to be none of. */
 	destroy(of_b);
 	if (gone_after(of_b, 10000) < 0)
 		bail("a domain does not go away");
-	memset(ctl, 0, sizeof(*ctl));
 	vm_config();
+	memset(ctl, 0, sizeof(*ctl));
+	ctl->u.createdomain = pctl.u.createdomain;
+	ctl->u.createdomain.cpupool_id = NO_POOL;
+	IS(domctl(XEN_DOMCTL_createdomain, of_b), -ESRCH, "domid: for a pool there is not");
+	IS(proxy_domctl(b, XEN_DOMCTL_createdomain, of_b), 0, "domid: is still whose it was");
+	vm_end(b, of_b);
+	if (gone_after(of_b, 10000) < 0)
+		bail("a domain does not go away");
+	vm_config();
+	memset(ctl, 0, sizeof(*ctl));
 	ctl->u.createdomain = pctl.u.createdomain;
 	if (domctl(XEN_DOMCTL_createdomain, of_b))
 		bail("createdomain with a domid");
@@ -461,6 +531,7 @@ int main(int argc, char **argv)
 	test_bad_contexts(&a);
 	test_quotas(&a);
 	test_zombie(&a);
+	test_end_of_log(&a);
 	test_others(&a, &b);
 	test_death();
 	attack_others(&a, &b, attacks, seed);

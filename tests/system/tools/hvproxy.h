@@ -188,8 +188,8 @@ static void proxy_hangs(struct proxy *p, struct call *calls, size_t n)
 	bail("a proxy hangs");
 }
 
-/* Make these hypercalls. */
-static void proxy_calls(struct proxy *p, struct call *calls, size_t n)
+/* Begin to make these hypercalls, up to P_CALLS_MAX. */
+static void proxy_begin(struct proxy *p, const struct call *calls, size_t n)
 {
 	uint64_t count = n;
 
@@ -197,9 +197,20 @@ static void proxy_calls(struct proxy *p, struct call *calls, size_t n)
 	poke(p->domid, P_COUNT, &count, sizeof(count));
 	if (domctl(XEN_DOMCTL_resumedomain, p->domid))
 		bail("resumedomain");
+}
+
+/* Come to the end of them. */
+static void proxy_finish(struct proxy *p, struct call *calls, size_t n)
+{
 	if (!proxy_wait(p))
 		proxy_hangs(p, calls, n);
 	peek(p->domid, P_CALLS, calls, n * sizeof(*calls));
+}
+
+static void proxy_calls(struct proxy *p, struct call *calls, size_t n)
+{
+	proxy_begin(p, calls, n);
+	proxy_finish(p, calls, n);
 }
 
 /* One of them: 0, or a positive result, or -errno. */
