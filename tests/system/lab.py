@@ -71,9 +71,11 @@ class Lab(Domain):
     """One Xen, for as long as the `with` block lasts: with a driver domain, where commands
     run, or with a dom0 alone if LAB_DOMAIN says so or `up` does. `dom0` is dom0 in any case."""
 
-    def __init__(self, name, *up):
+    def __init__(self, name, *up, processors=1):
         super().__init__(self)
         self.env = {**os.environ, "LAB_NAME": f"{name}-{os.getpid()}"}
+        if processors != 1:
+            self.env["LAB_SMP"] = str(processors)
         self.up = up
         self.dom0 = Domain(self, "--domain", "dom0")
         self.scratch = tempfile.TemporaryDirectory(prefix="xenolith-system.")
