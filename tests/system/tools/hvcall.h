@@ -150,6 +150,14 @@ static void destroy(uint32_t domid)
 		;
 }
 
+/* Make its vCPUs: 0 or -errno. */
+static int max_vcpus(uint32_t domid, uint32_t n)
+{
+	memset(&ctl->u, 0, sizeof(ctl->u));
+	ctl->u.max_vcpus.max = n;
+	return domctl(XEN_DOMCTL_max_vcpus, domid);
+}
+
 /* A domain with one vCPU and @pages pages of RAM from 0 on. */
 static uint32_t make_domain(unsigned pages)
 {
@@ -159,10 +167,9 @@ static uint32_t make_domain(unsigned pages)
 
 	if (create(&domid, XEN_X86_EMU_LAPIC | XEN_X86_EMU_IOAPIC))
 		bail("createdomain");
-	memset(&ctl->u, 0, sizeof(ctl->u));
-	ctl->u.max_vcpus.max = 1;
-	if (domctl(XEN_DOMCTL_max_vcpus, domid))
+	if (max_vcpus(domid, 1))
 		bail("max_vcpus");
+	memset(&ctl->u, 0, sizeof(ctl->u));
 	ctl->u.max_mem.max_memkb = pages * 4 + 1024;
 	if (domctl(XEN_DOMCTL_max_mem, domid))
 		bail("max_mem");

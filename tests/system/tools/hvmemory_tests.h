@@ -12,9 +12,7 @@ static void make_and_destroy(unsigned vcpus, unsigned times)
 	for (unsigned i = 0; i < times; i++) {
 		if (create_for(vcpus, &domid, XEN_X86_EMU_LAPIC | XEN_X86_EMU_IOAPIC))
 			bail("createdomain");
-		memset(&ctl->u, 0, sizeof(ctl->u));
-		ctl->u.max_vcpus.max = vcpus;
-		if (domctl(XEN_DOMCTL_max_vcpus, domid))
+		if (max_vcpus(domid, vcpus))
 			bail("max_vcpus");
 		destroy(domid);
 		if (gone_after(domid, 10000) < 0)
@@ -23,17 +21,21 @@ static void make_and_destroy(unsigned vcpus, unsigned times)
 }
 
 /*
- * Two scheduling units of each domain, of 300 bytes, would be 10 pages in all. The first
- * domains leave the hypervisor's heap with what it needs at a time.
+ * Two scheduling units of each domain, of 300 bytes, would be 10 pages in all, each time. The
+ * first domains leave the hypervisor's heap with what it needs at a time; with two processors
+ * that may still become more, as one frees what the other has destroyed.
  */
 static void test_vcpus_are_freed(void)
 {
-	long before;
+	long before, lost = 2;
 
 	make_and_destroy(4, 4);
-	before = settled_pages();
-	make_and_destroy(4, 64);
-	IS(before - settled_pages() <= 1, 1, "memory: that of four vCPUs comes back");
+	for (unsigned i = 0; i < 3 && lost > 1; i++) {
+		before = settled_pages();
+		make_and_destroy(4, 64);
+		lost = before - settled_pages();
+	}
+	IS(lost <= 1, 1, "memory: that of four vCPUs comes back");
 }
 
 #endif
