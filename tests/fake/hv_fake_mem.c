@@ -67,14 +67,13 @@ int fake_mem_write(void *ctx, gpa_t at, const void *src, size_t len)
 }
 
 /* As privcmd does it: what was there before is gone, and so is a page that is not there. */
-int fake_mem_map(void *ctx, gpa_t at, void *to, unsigned pages, uint64_t *valid)
+int fake_mem_map(void *ctx, gpa_t at, void *to, unsigned pages, bool *there)
 {
 	struct hv_fake *f = ctx;
 	int rc = fake_call(f, FAKE_MAP);
-	uint64_t good = 0;
+	unsigned good = 0;
 
-	if (at.v % PAGE_BYTES || (uintptr_t)to % PAGE_BYTES || pages < 1 ||
-	    pages > GMEM_WINDOW_PAGES) {
+	if (at.v % PAGE_BYTES || (uintptr_t)to % PAGE_BYTES || pages < 1) {
 		fprintf(stderr, "fake hypervisor: map %#llx %u\n", (unsigned long long)at.v,
 			pages);
 		abort();
@@ -85,19 +84,17 @@ int fake_mem_map(void *ctx, gpa_t at, void *to, unsigned pages, uint64_t *valid)
 		return rc;
 	for (unsigned i = 0; i < pages; i++) {
 		uint64_t page = at.v + i * PAGE_BYTES;
-		bool there = !given_back(f, page, page);
+
+		there[i] = !given_back(f, page, page);
 
 		if (mmap((uint8_t *)to + i * PAGE_BYTES, PAGE_BYTES,
-			 there ? PROT_READ | PROT_WRITE : PROT_NONE, MAP_SHARED | MAP_FIXED,
+			 there[i] ? PROT_READ | PROT_WRITE : PROT_NONE, MAP_SHARED | MAP_FIXED,
 			 f->ram_fd, (off_t)file_offset(f, gpa(page))) == MAP_FAILED)
 			return -errno;
-		good |= (uint64_t)there << i;
-		f->counts.pages_mapped += there;
+		good += there[i];
 	}
-	if (good == 0)
-		return -EINVAL;
-	*valid = good;
-	return 0;
+	f->counts.pages_mapped += good;
+	return good ? 0 : -EINVAL;
 }
 
 /* The guest's own accesses are not calls of the monitor: not counted, never failing. */

@@ -110,7 +110,7 @@ void fake_ram_give_back(struct hv_fake *f, gpa_t at);
 /* What the monitor reaches RAM by: struct gmem_ops, with the struct hv_fake as ctx. */
 int fake_mem_read(void *ctx, gpa_t at, void *dst, size_t len);
 int fake_mem_write(void *ctx, gpa_t at, const void *src, size_t len);
-int fake_mem_map(void *ctx, gpa_t at, void *to, unsigned pages, uint64_t *valid);
+int fake_mem_map(void *ctx, gpa_t at, void *to, unsigned pages, bool *there);
 
 MUST_CHECK int fake_pages_make(struct hv_fake *f, gpa_t at, unsigned n, struct err *e);
 

@@ -31,24 +31,25 @@ static int ram_write(void *ctx, gpa_t at, const void *src, size_t len)
 }
 
 /* The same bytes once more, at another address. */
-static int ram_map(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+static int ram_map(void *ctx, gpa_t at, void *host, unsigned pages, bool *there)
 {
 	struct ram_fake *r = ctx;
+	bool any = false;
 
 	r->maps++;
-	*valid = pages == 64 ? UINT64_MAX : (UINT64_C(1) << pages) - 1;
-	for (unsigned i = 0; i < pages; i++)
-		if (r->hole_bytes && at.v + i * PAGE_BYTES >= r->hole &&
-		    at.v + i * PAGE_BYTES < r->hole + r->hole_bytes)
-			*valid &= ~(UINT64_C(1) << i);
-	if (!*valid)
+	for (unsigned i = 0; i < pages; i++) {
+		there[i] = at.v + i * PAGE_BYTES < r->hole ||
+			   at.v + i * PAGE_BYTES >= r->hole + r->hole_bytes;
+		any = any || there[i];
+	}
+	if (!any)
 		return -EINVAL;
 	if (mmap(host, pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 		 r->fd, (off_t)at.v) == MAP_FAILED)
 		return -errno;
 	/* Nobody may touch what is not there. */
 	for (unsigned i = 0; i < pages; i++)
-		if (!(*valid >> i & 1))
+		if (!there[i])
 			mprotect((uint8_t *)host + i * PAGE_BYTES, PAGE_BYTES, PROT_NONE);
 	return 0;
 }

@@ -55,17 +55,18 @@ static void what_is_contiguous_for_the_guest_is_contiguous_here(void **state)
 static void window_is_mapped_once_and_only_when_asked_for(void **state)
 {
 	struct gmem_view *v = gmem_get(&ram.gmem);
+	const uint64_t window = ram.gmem.window_pages * PAGE_BYTES;
 
 	assert_int_equal(ram.maps, 0);
 	for (unsigned i = 0; i < 3; i++)
-		assert_non_null(gmem_ptr(&ram.gmem, v, gpa(GMEM_WINDOW), GMEM_WINDOW));
+		assert_non_null(gmem_ptr(&ram.gmem, v, gpa(window), window));
 	assert_int_equal(ram.maps, 1);
-	assert_non_null(gmem_ptr(&ram.gmem, v, gpa(2 * GMEM_WINDOW - 1), 2));
+	assert_non_null(gmem_ptr(&ram.gmem, v, gpa(2 * window - 1), 2));
 	assert_int_equal(ram.maps, 2);
 	gmem_put(&ram.gmem, v);
 	/* Unused, the latest view stays as it is. */
 	v = gmem_get(&ram.gmem);
-	assert_non_null(gmem_ptr(&ram.gmem, v, gpa(GMEM_WINDOW), 1));
+	assert_non_null(gmem_ptr(&ram.gmem, v, gpa(window), 1));
 	assert_int_equal(ram.maps, 2);
 	gmem_put(&ram.gmem, v);
 }
@@ -164,6 +165,24 @@ static void backend_that_cannot_map_gives_no_view(void **state)
 	gmem_fini(&m);
 }
 
+static void windows_are_small_and_few(void **state)
+{
+	static const struct {
+		uint64_t size;
+		unsigned pages;
+	} cases[] = {
+		{ MIB, 16 },	 { GIB, 16 },	    { GIB + MIB, 32 },
+		{ 4 * GIB, 64 }, { 16 * GIB, 256 }, { 1024 * GIB, 16384 },
+	};
+	struct gmem m;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		gmem_init(&m, cases[i].size, ram.gmem.ops, NULL);
+		assert_int_equal(m.window_pages, cases[i].pages);
+		assert_true(cases[i].size / PAGE_BYTES / m.window_pages <= GMEM_WINDOWS_MAX);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +190,7 @@ int main(void)
 		T(pointer_reaches_the_guests_bytes_both_ways),
 		T(what_is_contiguous_for_the_guest_is_contiguous_here),
 		T(window_is_mapped_once_and_only_when_asked_for),
+		T(windows_are_small_and_few),
 		T(what_is_not_ram_has_no_pointer),
 		T(page_that_cannot_be_mapped_spoils_only_what_touches_it),
 		T(view_in_use_survives_an_invalidation),

@@ -23,7 +23,7 @@ struct world {
 	struct virtqueue q;
 	struct virtq_chain chain;
 	struct gmem_ops rewriting;
-	int (*map)(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid);
+	int (*map)(void *ctx, gpa_t at, void *host, unsigned pages, bool *there);
 };
 
 static void start(struct world *w, unsigned num, bool event_idx, bool indirect)
@@ -580,7 +580,7 @@ static void pop_refuses_when_no_view_is_to_be_had(void **state)
  * The guest changes everything while the memory of a descriptor, or of a table, is being
  * mapped: between what is checked and what is used.
  */
-static int map_and_rewrite(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+static int map_and_rewrite(void *ctx, gpa_t at, void *host, unsigned pages, bool *there)
 {
 	struct world *w = CONTAINER_OF(ctx, struct world, ram);
 	struct vring_desc *table = (void *)(w->ram.bytes + TABLE);
@@ -592,7 +592,7 @@ static int map_and_rewrite(void *ctx, gpa_t at, void *host, unsigned pages, uint
 			vring_set_desc(&table[i], 1, UINT32_MAX, N | W | I, 0xffff);
 		w->driver.avail->ring[i] = 0xffff;
 	}
-	return w->map(ctx, at, host, pages, valid);
+	return w->map(ctx, at, host, pages, there);
 }
 
 static void start_rewriting(struct world *w, bool indirect)

@@ -172,11 +172,11 @@ static int mem_write(void *ctx, gpa_t at, const void *src, size_t len)
 	return xen_map_copy_to(&x->ioreq.map, at, src, len);
 }
 
-static int mem_map(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+static int mem_map(void *ctx, gpa_t at, void *host, unsigned pages, bool *there)
 {
 	struct hv_xen *x = ctx;
 
-	return xen_map_at(&x->ioreq.map, at, host, pages, valid);
+	return xen_map_at(&x->ioreq.map, at, host, pages, there);
 }
 
 /* ---- running ---- */

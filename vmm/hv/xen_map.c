@@ -4,6 +4,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 int xen_map_open(struct xen_map *m, uint32_t domid)
@@ -21,37 +23,43 @@ void xen_map_close(struct xen_map *m)
 }
 
 /*
- * At `host` exactly, or anywhere when it is NULL. Where it went, with the pages that
- * are there in *valid; NULL with errno when none is.
+ * At `host` exactly, or anywhere when it is NULL. Where it went, with how many of the pages
+ * are there in *good, and which in there[] unless that is NULL; NULL with errno when none is.
  */
-static void *map(struct xen_map *m, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+static void *map(struct xen_map *m, gpa_t at, void *host, unsigned pages, bool *there,
+		 unsigned *good)
 {
-	xen_pfn_t frames[GMEM_WINDOW_PAGES];
-	int errors[GMEM_WINDOW_PAGES], first = 0;
-	uint64_t good = 0;
+	xen_pfn_t *frames;
+	int *errors, rc = 0;
 	void *got;
 
-	assert(pages >= 1 && pages <= GMEM_WINDOW_PAGES && at.v % PAGE_BYTES == 0);
+	assert(pages >= 1 && at.v % PAGE_BYTES == 0);
+	frames = malloc(pages * (sizeof(*frames) + sizeof(*errors)));
+	if (!frames)
+		return NULL;
+	errors = (int *)(frames + pages);
 	for (unsigned i = 0; i < pages; i++)
 		frames[i] = at.v / PAGE_BYTES + i;
 	got = xenforeignmemory_map2(m->fmem, m->domid, host, PROT_READ | PROT_WRITE,
 				    host ? MAP_FIXED : 0, pages, frames, errors);
 	if (!got)
-		return NULL;
-	for (unsigned i = 0; i < pages; i++) {
-		if (errors[i] == 0) {
-			good |= UINT64_C(1) << i;
-			m->pages_mapped++;
-		} else if (first == 0) {
-			first = errors[i];
-		}
+		rc = errno;
+	*good = 0;
+	for (unsigned i = 0; got && i < pages; i++) {
+		if (there)
+			there[i] = errors[i] == 0;
+		if (errors[i] == 0)
+			++*good;
+		else if (rc == 0)
+			rc = -errors[i];
 	}
-	if (good == 0) {
+	if (got && *good == 0) {
 		xenforeignmemory_unmap(m->fmem, got, pages);
-		errno = -first;
-		return NULL;
+		got = NULL;
 	}
-	*valid = good;
+	free(frames);
+	m->pages_mapped += *good;
+	errno = rc;
 	return got;
 }
 
@@ -65,70 +73,57 @@ static int reserve(void *host, unsigned pages)
 		       0;
 }
 
-/* The bits of `n` pages from the i-th on. */
-static uint64_t mask(unsigned i, unsigned n)
-{
-	return UINT64_MAX >> (64 - n) << i;
-}
-
 /*
- * Map again what is in `wanted`, each piece by itself. Privcmd's mappings can only be
- * undone as a whole: it frees the pages of a PVH domain by where a mapping starts and how
- * long it is, and newer kernels refuse to split one (-ENOMEM). So the holes must not
- * belong to one, should they be filled later.
+ * Map again what is there, each piece by itself. Privcmd's mappings can only be undone as a
+ * whole: it frees the pages of a PVH domain by where a mapping starts and how long it is, and
+ * newer kernels refuse to split one (-ENOMEM). So the holes must not belong to one, should
+ * they be filled later.
  */
-static int map_pieces(struct xen_map *m, gpa_t at, uint8_t *host, unsigned pages,
-		      uint64_t wanted, uint64_t *valid)
+static int map_pieces(struct xen_map *m, gpa_t at, uint8_t *host, unsigned pages, bool *there)
 {
-	uint64_t good = 0;
+	bool any = false;
 	int rc = reserve(host, pages);
 
-	for (unsigned i = 0, n; rc == 0 && i < pages; i += n) {
-		bool there = wanted >> i & 1;
-		uint64_t got;
+	for (unsigned i = 0, n, good; rc == 0 && i < pages; i += n) {
+		bool wanted = there[i];
 
-		for (n = 1; i + n < pages && (wanted >> (i + n) & 1) == there; n++)
+		for (n = 1; i + n < pages && there[i + n] == wanted; n++)
 			;
-		if (!there)
+		if (!wanted)
 			continue;
-		if (map(m, gpa(at.v + i * PAGE_BYTES), host + i * PAGE_BYTES, n, &got) &&
-		    got == mask(0, n))
-			good |= mask(i, n);
-		else
+		if (map(m, gpa(at.v + i * PAGE_BYTES), host + i * PAGE_BYTES, n, NULL, &good) &&
+		    good == n) {
+			any = true;
+		} else {
+			memset(there + i, 0, n * sizeof(*there));
 			rc = reserve(host + i * PAGE_BYTES, n);
+		}
 	}
-	if (rc == 0 && good == 0)
-		rc = -EFAULT;
-	if (rc == 0)
-		*valid = good;
-	return rc;
+	return rc == 0 && !any ? -EFAULT : rc;
 }
 
-int xen_map_at(struct xen_map *m, gpa_t at, void *host, unsigned pages, uint64_t *valid)
+int xen_map_at(struct xen_map *m, gpa_t at, void *host, unsigned pages, bool *there)
 {
-	uint64_t got;
+	unsigned good;
 	int rc, again;
 
-	if (!map(m, at, host, pages, &got)) {
+	if (!map(m, at, host, pages, there, &good)) {
 		rc = -errno;
 		/* A failure leaves a gap, which the next mmap of anybody might fill. */
 		again = reserve(host, pages);
 		return again < 0 ? again : rc;
 	}
-	if (got != mask(0, pages))
-		return map_pieces(m, at, host, pages, got, valid);
-	*valid = got;
-	return 0;
+	return good == pages ? 0 : map_pieces(m, at, host, pages, there);
 }
 
 int xen_map_anywhere(struct xen_map *m, gpa_t at, unsigned pages, void **out)
 {
-	uint64_t valid;
-	void *got = map(m, at, NULL, pages, &valid);
+	unsigned good;
+	void *got = map(m, at, NULL, pages, NULL, &good);
 
 	if (!got)
 		return -errno;
-	if (valid != mask(0, pages)) {
+	if (good != pages) {
 		xenforeignmemory_unmap(m->fmem, got, pages);
 		return -EFAULT;
 	}
@@ -143,11 +138,13 @@ void xen_map_undo(struct xen_map *m, void *at, unsigned pages)
 
 /* ---- copies ---- */
 
+#define COPY_BYTES (64 * PAGE_BYTES) /* mapped at a time */
+
 static int map_copy(struct xen_map *m, gpa_t at, char *data, size_t len, bool to_guest)
 {
 	while (len > 0) {
 		size_t off = at.v % PAGE_BYTES;
-		size_t n = min_size(len, GMEM_WINDOW - off);
+		size_t n = min_size(len, COPY_BYTES - off);
 		unsigned pages = (unsigned)(align_up(off + n, PAGE_BYTES) / PAGE_BYTES);
 		void *window;
 		int rc = xen_map_anywhere(m, gpa(at.v - off), pages, &window);

@@ -31,10 +31,9 @@ MUST_CHECK int xen_map_open(struct xen_map *m, uint32_t domid);
 void xen_map_close(struct xen_map *m);
 
 /* As gmem_ops.map. After -errno nothing is accessible at `host`. */
-MUST_CHECK int xen_map_at(struct xen_map *m, gpa_t at, void *host, unsigned pages,
-			  uint64_t *valid);
+MUST_CHECK int xen_map_at(struct xen_map *m, gpa_t at, void *host, unsigned pages, bool *there);
 
-/* Map `pages` (1..GMEM_WINDOW_PAGES) wherever there is room. All of them, or -errno. */
+/* Map `pages` (> 0) wherever there is room. All of them, or -errno. */
 MUST_CHECK int xen_map_anywhere(struct xen_map *m, gpa_t at, unsigned pages, void **out);
 
 /* What xen_map_anywhere mapped. */

@@ -11,7 +11,8 @@
 struct stretch {
 	uint64_t start, bytes;
 	uint8_t *host; /* reserved; NULL: there is no such RAM */
-	uint64_t *valid; /* a mask for each window */
+	bool *mapped; /* each window */
+	bool *there; /* each page of those that are mapped */
 };
 
 struct gmem_view {
@@ -24,6 +25,9 @@ void gmem_init(struct gmem *m, uint64_t size, const struct gmem_ops *ops, void *
 	*m = (struct gmem){ .ops = ops, .ctx = ctx };
 	m->low = size < GMEM_HOLE_START ? size : GMEM_HOLE_START;
 	m->high = size - m->low;
+	m->window_pages = GMEM_WINDOW_PAGES_MIN;
+	while (m->window_pages * PAGE_BYTES * GMEM_WINDOWS_MAX < size)
+		m->window_pages *= 2;
 }
 
 bool gmem_contains(const struct gmem *m, gpa_t at, uint64_t len)
@@ -53,8 +57,9 @@ int gmem_write(const struct gmem *m, gpa_t at, const void *src, size_t len)
 
 /* ---- views ---- */
 
-static int stretch_init(struct stretch *s, uint64_t start, uint64_t bytes)
+static int stretch_init(struct stretch *s, uint64_t start, uint64_t bytes, unsigned window)
 {
+	uint64_t pages = align_up(bytes, PAGE_BYTES) / PAGE_BYTES;
 	void *host;
 
 	if (bytes == 0)
@@ -63,15 +68,17 @@ static int stretch_init(struct stretch *s, uint64_t start, uint64_t bytes)
 	if (host == MAP_FAILED)
 		return -ENOMEM;
 	*s = (struct stretch){ .start = start, .bytes = bytes, .host = host };
-	s->valid = calloc((bytes + GMEM_WINDOW - 1) / GMEM_WINDOW, sizeof(*s->valid));
-	return s->valid ? 0 : -ENOMEM;
+	s->mapped = calloc(align_up(pages, window) / window, sizeof(*s->mapped));
+	s->there = calloc(pages, sizeof(*s->there));
+	return s->mapped && s->there ? 0 : -ENOMEM;
 }
 
 static void stretch_fini(struct stretch *s)
 {
 	if (s->host)
 		munmap(s->host, s->bytes);
-	free(s->valid);
+	free(s->mapped);
+	free(s->there);
 }
 
 static void view_free(struct gmem *m, struct gmem_view *v)
@@ -89,8 +96,8 @@ static struct gmem_view *view_new(struct gmem *m)
 	if (!v)
 		return NULL;
 	m->views++;
-	if (stretch_init(&v->low, 0, m->low) < 0 ||
-	    stretch_init(&v->high, GMEM_HOLE_END, m->high) < 0) {
+	if (stretch_init(&v->low, 0, m->low, m->window_pages) < 0 ||
+	    stretch_init(&v->high, GMEM_HOLE_END, m->high, m->window_pages) < 0) {
 		view_free(m, v);
 		return NULL;
 	}
@@ -132,40 +139,36 @@ void gmem_put(struct gmem *m, struct gmem_view *v)
 
 /* ---- windows ---- */
 
-/* Map one page that was not there when its window was mapped. */
-static bool map_page(const struct gmem *m, struct stretch *s, uint64_t page)
+/* Map pages from the `first` on; whether any is there. */
+static bool map_pages(const struct gmem *m, struct stretch *s, uint64_t first, unsigned pages)
 {
-	uint64_t off = page * PAGE_BYTES, valid = 0;
+	uint64_t off = first * PAGE_BYTES;
 
-	if (m->ops->map(m->ctx, gpa(s->start + off), s->host + off, 1, &valid) < 0 ||
-	    !(valid & 1))
-		return false;
-	s->valid[page / GMEM_WINDOW_PAGES] |= UINT64_C(1) << page % GMEM_WINDOW_PAGES;
-	return true;
+	return m->ops->map(m->ctx, gpa(s->start + off), s->host + off, pages,
+			   s->there + first) == 0;
 }
 
 static bool map_window(const struct gmem *m, struct stretch *s, uint64_t window)
 {
-	uint64_t off = window * GMEM_WINDOW;
-	uint64_t pages = (s->bytes - off) / PAGE_BYTES;
-	uint64_t valid = 0;
+	uint64_t first = window * m->window_pages;
+	uint64_t left = s->bytes / PAGE_BYTES - first;
 
-	if (pages > GMEM_WINDOW_PAGES)
-		pages = GMEM_WINDOW_PAGES;
-	if (m->ops->map(m->ctx, gpa(s->start + off), s->host + off, (unsigned)pages, &valid) <
-	    0)
-		return false;
-	s->valid[window] = valid;
-	return valid != 0;
+	s->mapped[window] =
+		map_pages(m, s, first,
+			  left < m->window_pages ? (unsigned)left : m->window_pages);
+	return s->mapped[window];
 }
 
+/* A page that was not there when its window was mapped may have come since. */
 static bool page_there(const struct gmem *m, struct stretch *s, uint64_t page)
 {
-	uint64_t window = page / GMEM_WINDOW_PAGES;
+	uint64_t window = page / m->window_pages;
 
-	if (!s->valid[window] && !map_window(m, s, window))
+	if (!s->mapped[window] && !map_window(m, s, window))
 		return false;
-	return s->valid[window] >> page % GMEM_WINDOW_PAGES & 1 || map_page(m, s, page);
+	if (!s->there[page])
+		s->there[page] = map_pages(m, s, page, 1);
+	return s->there[page];
 }
 
 void *gmem_ptr(struct gmem *m, struct gmem_view *v, gpa_t at, size_t len)

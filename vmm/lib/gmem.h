@@ -8,10 +8,14 @@
  * at GMEM_HOLE_END (4 GiB). The hole holds virtio-mmio windows, IOAPIC and LAPIC.
  *
  * Two ways to reach it. gmem_read and gmem_write copy. A view maps: RAM appears in one
- * reserved stretch of our address space, in which windows of GMEM_WINDOW_PAGES are mapped
- * when they are first asked for and then kept, so that what is contiguous for the guest
- * is contiguous here. A page that cannot be mapped (the guest put something else in its
- * place) is an error of that access only.
+ * reserved stretch of our address space, in which windows are mapped when they are first
+ * asked for and then kept, so that what is contiguous for the guest is contiguous here. A
+ * page that cannot be mapped (the guest put something else in its place) is an error of that
+ * access only.
+ *
+ * Each window is a mapping for the kernel, which limits how many a process has (65530,
+ * vm.max_map_count), and what is mapped and not used is for nothing: a page costs a driver
+ * domain 27 us. So a window is as small as GMEM_WINDOWS_MAX of them allow.
  *
  * Input from the guest: addresses. Each access is checked against RAM as a whole
  * before a byte moves; data is copied, once, into private memory.
@@ -33,20 +37,20 @@ static inline gpa_t gpa(uint64_t v)
 	return (gpa_t){ v };
 }
 
-#define GMEM_WINDOW_PAGES 64
-#define GMEM_WINDOW (GMEM_WINDOW_PAGES * PAGE_BYTES)
+#define GMEM_WINDOW_PAGES_MIN 16
+#define GMEM_WINDOWS_MAX 16384 /* of a view, give or take one */
 
 struct gmem_ops {
 	/* Copy; the range lies in RAM. 0 or -errno. */
 	int (*read)(void *ctx, gpa_t at, void *dst, size_t len);
 	int (*write)(void *ctx, gpa_t at, const void *src, size_t len);
 	/*
-	 * Map `pages` (1..GMEM_WINDOW_PAGES) pages of RAM, from `at` (of a page) on, for
-	 * reading and writing, in place of whatever is mapped at `host`. Bit i of *valid
-	 * says that page i is there; the others are never touched. 0, or -errno when none is.
+	 * Map `pages` (> 0) pages of RAM, from `at` (of a page) on, for reading and writing,
+	 * in place of whatever is mapped at `host`. there[i] says whether page i is there; the
+	 * others are never touched. 0, or -errno when none is, and there[] means nothing.
 	 * NULL: views cannot be had (-EOPNOTSUPP).
 	 */
-	int (*map)(void *ctx, gpa_t at, void *host, unsigned pages, uint64_t *valid);
+	int (*map)(void *ctx, gpa_t at, void *host, unsigned pages, bool *there);
 };
 
 /* Mappings of guest memory, counted by those who use them. */
@@ -55,6 +59,7 @@ struct gmem_view;
 struct gmem {
 	uint64_t low; /* bytes of RAM from 0; at most GMEM_HOLE_START */
 	uint64_t high; /* bytes of RAM from GMEM_HOLE_END */
+	unsigned window_pages; /* that a view maps at a time; a power of two */
 	const struct gmem_ops *ops;
 	void *ctx;
 	struct gmem_view *view; /* the latest; NULL: none yet */
