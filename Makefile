@@ -14,7 +14,8 @@
 ## XEN_DIR=                             a built Xen; default: hypervisor-patches/build.sh
 ## DEPS=no                              do not look for missing Debian packages
 ## SOAK_SECONDS=                        how long `make soak` lasts (600)
-## FUZZ_SECONDS=                        how long each fuzzer runs (60; check-fuzz: 5)
+## FUZZ_SECONDS=                        how long fuzzers run, parsers' a third of it (60;
+##                                      check-fuzz: 5)
 
 VARIANT := release
 PREFIX  := /usr/local
@@ -300,7 +301,7 @@ lab-parts: hypervisor guest
 	@$(alone) lab/guest/debian.sh
 	@$(alone) lab/guest/stock.sh
 	@$(alone) lab/xl/build.sh
-run: deps-lab all ## start a micro-VM in the lab
+run: deps-lab all ## start a micro-VM in the lab (NOSTART=1: only its monitor; RUN_VCPUS=, RUN_MEM_MIB=)
 	@XENOLITH=$B/xenolith $(alone) lab/run
 debian: deps-lab all ## Debian 12 in a micro-VM in the lab (COMMAND=: only this, as a job)
 	@BUILD=$B COMMAND='$(subst ','\'',$(COMMAND))' $(alone) lab/debian

@@ -125,9 +125,9 @@ static const struct flag {
 	{ "--boot-timer", NULL, NULL, offsetof(struct options, boot_timer),
 	  "log when the guest writes 123 to address 0xc0000000" },
 	{ "--plain-boot-args", NULL, NULL, offsetof(struct options, plain_boot_args),
-	  "add nothing to boot_args on the kernel's command line" },
+	  "leave boot_args as they are: no pci=off, noapic stays; root= is added" },
 	{ "--builder", "QUOTAS", set_builder, 0,
-	  "let the VM create domains: domains=N,memory-mib=N and more; dom0 only" },
+	  "let the VM create domains, from dom0 only: domains=N,memory-mib=N[,...]" },
 	{ "--log-path", "FILE", NULL, offsetof(struct options, log_path),
 	  "log to a file or FIFO [standard error]" },
 	{ "--level", "LEVEL", set_level, 0, "Off, Error, Warn, Info, Debug or Trace [Info]" },
@@ -156,7 +156,8 @@ static const struct flag {
 static const struct {
 	const char *name, *why;
 } refused[] = {
-	{ "--seccomp-filter", "the system call filter is Xenolith's own" },
+	{ "--seccomp-filter",
+	  "there is no system call filter yet, and it will be Xenolith's own" },
 	{ "--metadata", "there is no metadata service (MMDS)" },
 	{ "--mmds-size-limit", "there is no metadata service (MMDS)" },
 	{ "--enable-pci", "devices are virtio-mmio, there is no PCI" },

@@ -228,7 +228,7 @@ int monitor_explain(const struct monitor *m, struct err *e)
 	if (strstr(why, "/dev/xen/") && access("/dev/xen/privcmd", F_OK) < 0)
 		return err_set(e, -ENODEV,
 			       "no /dev/xen/privcmd: this is not a Xen domain; try `make run`, "
-			       "or in a Xen dom0: modprobe xen-privcmd xen-evtchn");
+			       "or in a Xen dom0: modprobe -a xen-privcmd xen-evtchn");
 	return err_set(e, -EIO, "the monitor has ended: %s", why);
 }
 

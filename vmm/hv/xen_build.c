@@ -378,7 +378,7 @@ static int open_failed(int rc, const char *path, struct err *e)
 	if (rc == -ENOENT || rc == -ENXIO || rc == -ENODEV)
 		return err_set(e, rc,
 			       "%s: %s: this is not a Xen domain, or its driver is not "
-			       "loaded (modprobe xen-privcmd xen-evtchn)",
+			       "loaded (modprobe -a xen-privcmd xen-evtchn)",
 			       path, strerror(-rc));
 	if (rc == -EACCES || rc == -EPERM)
 		return err_set(e, rc, "%s: %s: the monitor must be started as root", path,
