@@ -4,10 +4,13 @@
  *
  *	hvstate pause|unpause DOMID...
  *	hvstate show DOMID...
+ *	hvstate page DOMID FRAME
  *
  * `show` prints a line for each: numbers for its limits, its event channels, its vCPUs and
  * all of its memory, and last how much memory is free. Of dom0 only the first two. A domain
- * that runs changes: pause it before.
+ * that runs changes: pause it before. With HVSTATE_PAGES=PREFIX there is a file PREFIX.DOMID
+ * of lines for each page, and HVSTATE_PARTS=1 prints one for each record of the vCPUs. `page`
+ * prints what is in one, but for zeroes.
  */
 #include "tests/system/tools/hvcall.h"
 
@@ -109,8 +112,25 @@ static uint64_t vcpus(uint32_t domid)
 	return sum;
 }
 
+/* Where to write what is in each page; NULL: nowhere. */
+static FILE *pages_file(uint32_t domid)
+{
+	const char *prefix = getenv("HVSTATE_PAGES");
+	char path[256];
+	FILE *f;
+
+	if (!prefix)
+		return NULL;
+	snprintf(path, sizeof(path), "%s.%u", prefix, domid);
+	f = fopen(path, "w");
+	if (!f)
+		bail(path);
+	return f;
+}
+
 static uint64_t memory(uint32_t domid)
 {
+	FILE *f = pages_file(domid);
 	domid_t *who = scratch;
 	uint64_t sum = 0;
 	long last;
@@ -129,12 +149,33 @@ static uint64_t memory(uint32_t domid)
 		pages = xenforeignmemory_map(fmem, domid, PROT_READ, CHUNK, frames, errs);
 		if (!pages)
 			continue;
-		for (unsigned i = 0; i < CHUNK; i++)
+		for (unsigned i = 0; i < CHUNK; i++) {
+			uint64_t page = errs[i] ? 0 : add_all(0, pages + i * PAGE, PAGE);
+
 			if (!errs[i])
-				sum = add(add_all(sum, pages + i * PAGE, PAGE), frames[i]);
+				sum = add(add(sum, page), frames[i]);
+			if (!errs[i] && f)
+				fprintf(f, "%llx %016llx\n", (unsigned long long)frames[i],
+					(unsigned long long)page);
+		}
 		xenforeignmemory_unmap(fmem, pages, CHUNK);
 	}
+	if (f && fclose(f))
+		bail("HVSTATE_PAGES");
 	return sum;
+}
+
+static void print_page(uint32_t domid, xen_pfn_t frame)
+{
+	const uint64_t *at;
+	int err;
+
+	at = xenforeignmemory_map(fmem, domid, PROT_READ, 1, &frame, &err);
+	if (!at)
+		bail("the page is not there");
+	for (unsigned i = 0; i < PAGE / 8; i++)
+		if (at[i])
+			printf("%03x: %016llx\n", i * 8, (unsigned long long)at[i]);
 }
 
 static void show(uint32_t domid)
@@ -155,6 +196,10 @@ int main(int argc, char **argv)
 	open_all();
 	if (argc < 2)
 		return 2;
+	if (argc == 4 && strcmp(argv[1], "page") == 0) {
+		print_page((uint32_t)strtoul(argv[2], NULL, 0), strtoul(argv[3], NULL, 16));
+		return 0;
+	}
 	for (int i = 2; i < argc; i++) {
 		uint32_t domid = (uint32_t)strtoul(argv[i], NULL, 0);
 
