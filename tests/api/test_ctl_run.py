@@ -297,7 +297,8 @@ def test_console_of_one_that_hangs_in_a_pipe(ctl, kernel):
     assert first.wait(TIMEOUT) == 1
     assert b"another client has the console now" in first.stderr.read()
     second.send_signal(signal.SIGINT)
-    assert second.wait(TIMEOUT) == 130
+    # A shell calls both 130; it may have only just connected.
+    assert second.wait(TIMEOUT) in (130, -signal.SIGINT)
     ctl.good("kill", "web")
 
 
