@@ -562,8 +562,10 @@ static void test_irq_port(void)
 	for (unsigned i = 0; i < 1000; i++)
 		xenevtchn_notify(xe, (evtchn_port_t)mine[0]);
 	printf("# 1000 notifications in %.2f ms\n", now_ms() - start);
-	usleep(10000);
-	again = irq_count(domid, 5);
+	do {
+		again = irq_count(domid, 5);
+		usleep(50000);
+	} while (again != irq_count(domid, 5));
 	server_destroy(&s);
 	xenevtchn_notify(xe, (evtchn_port_t)mine[0]);
 	IS(irq_count_is(domid, 5, again), 1, "irq port: nothing after the server");
