@@ -181,6 +181,9 @@ static void windows_are_small_and_few(void **state)
 		assert_int_equal(m.window_pages, cases[i].pages);
 		assert_true(cases[i].size / PAGE_BYTES / m.window_pages <= GMEM_WINDOWS_MAX);
 	}
+	/* Of a client's choice, before anybody has looked for so much. */
+	gmem_init(&m, UINT64_MAX, ram.gmem.ops, NULL);
+	assert_int_equal(m.window_pages, GMEM_WINDOW_PAGES_MAX);
 }
 
 int main(void)

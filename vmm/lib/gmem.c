@@ -26,7 +26,8 @@ void gmem_init(struct gmem *m, uint64_t size, const struct gmem_ops *ops, void *
 	m->low = size < GMEM_HOLE_START ? size : GMEM_HOLE_START;
 	m->high = size - m->low;
 	m->window_pages = GMEM_WINDOW_PAGES_MIN;
-	while (m->window_pages * PAGE_BYTES * GMEM_WINDOWS_MAX < size)
+	while (m->window_pages < GMEM_WINDOW_PAGES_MAX &&
+	       m->window_pages * PAGE_BYTES * GMEM_WINDOWS_MAX < size)
 		m->window_pages *= 2;
 }
 

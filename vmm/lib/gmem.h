@@ -38,6 +38,7 @@ static inline gpa_t gpa(uint64_t v)
 }
 
 #define GMEM_WINDOW_PAGES_MIN 16
+#define GMEM_WINDOW_PAGES_MAX 0x40000 /* for 16 TiB: nobody has more, a client may say so */
 #define GMEM_WINDOWS_MAX 16384 /* of a view, give or take one */
 
 struct gmem_ops {
